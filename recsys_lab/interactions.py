@@ -41,7 +41,7 @@ class Vocabulary:
         self.ids = _plain(ids)
         self._index = pd.Index(self.ids)
         if not self._index.is_unique:
-            raise ValueError(f"vocabulary: id {self._index[self._index.duplicated()][0]!r} is there twice.")
+            raise ValueError(f"vocabulary: id {self._index[self._index.duplicated()][0]} is there twice.")
         if len(self.ids) > np.iinfo(np.int32).max:
             raise ValueError("vocabulary: more than 2**31 - 1 ids do not fit int32 indices.")
 

@@ -4,7 +4,7 @@ Accuracy is written twice. `recall`, `precision`, `reciprocal_rank`, `ndcg` and 
 the set of relevant items, as the textbooks do (Järvelin & Kekäläinen, TOIS 2002, for NDCG). `of_ranks` is the special
 case of one relevant item a list, which is all that next-item prediction needs: then only the item's rank counts.
 
-Averages come with `bootstrap_interval` (Efron, 1979): sessions are drawn anew with replacement, because the clicks of one
+Averages come with `bootstrap_interval` (Efron, 1979): sessions are drawn anew with replacement, because clicks of one
 session are not independent of one another and resampling clicks would promise too much.
 """
 
