@@ -138,7 +138,7 @@ def sessionise(events: pd.DataFrame, gap: str | pd.Timedelta = "30min", by: str 
     rows = _in_time_order(events.reset_index(drop=True), by, "sessionise")
     ordered = events.iloc[rows]
     starts = (ordered[by] != ordered[by].shift()).to_numpy(dtype=bool, na_value=True)
-    starts |= (ordered["timestamp"].diff() > pd.Timedelta(gap)).to_numpy()
+    starts = starts | (ordered["timestamp"].diff() > pd.Timedelta(gap)).to_numpy()
     session_id = np.empty(len(events), np.int64)
     session_id[rows] = np.cumsum(starts) - 1
     return events.assign(session_id=session_id)

@@ -285,16 +285,16 @@ def _check_id(frame: pd.DataFrame, column: str, optional: bool = False) -> None:
     elif pd.api.types.is_unsigned_integer_dtype(ids):
         _refuse_rows(frame, (ids > INT64_MAX).fillna(False), *_overflow(column))
     elif pd.api.types.is_object_dtype(ids):
-        whole = present.map(lambda x: isinstance(x, (int, np.integer)) and not isinstance(x, bool))
-        text = present.map(lambda x: isinstance(x, str))
-        if whole.all() and len(present):
-            _refuse_rows(frame.loc[present.index], present.map(lambda x: abs(int(x)) > INT64_MAX), *_overflow(column))
-        elif not text.all():
-            odd = present.index[~text] if text.sum() >= whole.sum() else present.index[~whole]
+        kind = pd.api.types.infer_dtype(present, skipna=False)
+        if kind == "integer":  # Python's integers have no limit
+            _refuse_rows(frame.loc[present.index], (present > INT64_MAX) | (present < -INT64_MAX), *_overflow(column))
+        elif kind not in ("string", "empty"):
+            text = present.map(lambda x: isinstance(x, str))
+            odd = present.index[~text] if text.mean() >= 0.5 else present.index[text]
             _refuse(
                 f"column {column!r} mixes types.",
                 f"frame[{column!r}] = frame[{column!r}].astype(str).",
-                frame.loc[odd],
+                frame.loc[odd] if len(odd) else frame,
             )
 
 

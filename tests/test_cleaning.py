@@ -76,6 +76,12 @@ def test_sessions_end_where_nothing_happens_for_longer_than_the_gap():
     assert "session_id" not in log
 
 
+@pytest.mark.parametrize("dtype", ["int32", "int64", "Int64", "float64", "str", "category"])
+def test_sessionise_takes_users_of_any_type(dtype):
+    log = pd.DataFrame({"user_id": [1, 2, 1, 2], "timestamp": at(0, 0, 10, 4000)}).astype({"user_id": dtype})
+    assert sessionise(log)["session_id"].tolist() == [0, 1, 0, 2]
+
+
 def test_sessionise_agrees_with_a_loop():
     rng = np.random.default_rng(1)
     log = pd.DataFrame({"user_id": rng.integers(0, 20, 500), "timestamp": at(*rng.integers(0, 200_000, 500))})
