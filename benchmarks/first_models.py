@@ -203,7 +203,8 @@ part. Retailrocket's views were collapsed to one a user and item, so nobody ever
 "Recomputed" figures were computed from the same tables by independent code; "SR-GNN paper" figures are those of Wu et
 al. (AAAI 2019) for the same test pairs; "session-rec lists" are the lists published with that framework, for 387
 predictions. Those lists broke ties in some order of their own, so our value stands with its range from the worst to
-the best order; which of several equally strong rules is kept as an item's twentieth differs as well, and moves a hit or two.
+the best order; which of several equally strong rules is kept as an item's twentieth differs as well, and moves a hit
+or two.
 
 {report.markdown(known)}
 

@@ -25,7 +25,7 @@ from recsys_lab.environment import CHECKERS, LOCK, ROOT, Stop, set_up
 
 #: Stored outputs of marked cells are held against a new run; every other cell has to run without an error.
 NBVAL = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=60"]
-NBVAL += ["--nbval-sanitize-with=tests/nbval_sanitize.cfg", "-p", "no:doctest"]
+NBVAL += ["--nbval-sanitize-with=tests/nbval_sanitize.cfg"]
 
 
 def main(argv=None):

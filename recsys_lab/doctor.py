@@ -115,7 +115,7 @@ def dependency_rows() -> list[Row]:
     """One row for each core dependency."""
     wanted = requirements()
     if not wanted:
-        advice = "python -m recsys_lab lab, or: pip install --editable ."
+        advice = "python -m recsys_lab lab (or pip install --editable . in the checkout)"
         return [Row("recsys-lab", "problem", "not installed, so its packages are unknown", advice)]
     return [dependency_row(name, lowest) for name, lowest in wanted]
 
