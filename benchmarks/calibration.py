@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from recsys_lab import bookshop, datasets, margins
-from recsys_lab.bookshop import files
+from recsys_lab.bookshop import files, making
 from recsys_lab.cleaning import Cleaning
 from recsys_lab.interactions import Sessions
 
@@ -191,7 +191,7 @@ def _percent(axis, ticks) -> None:
 def files_table() -> str:
     """Every data file with rows, size and columns."""
     rows = []
-    for name in files.recorded(files.data_folder()):
+    for name in making.recorded(files.data_folder()):
         path = files.data_folder() / name
         if path.suffix == ".parquet":
             schema = pq.read_schema(path)

@@ -61,8 +61,7 @@ def shop() -> tuple[Sessions, Sessions]:
 
 
 def simulated_shop(seed: int, n_sessions: int) -> tuple[Sessions, Sessions]:
-    policy = bookshop.logging_policy(bookshop.truth())
-    log = bookshop.simulate(policy, n_sessions=n_sessions, seed=seed)
+    log = bookshop.simulate(bookshop.logging_policy(), n_sessions=n_sessions, seed=seed)
     return by_time(shop_views(log.events))
 
 

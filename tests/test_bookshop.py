@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from recsys_lab import bookshop, datasets, margins
-from recsys_lab.bookshop import files, slates
+from recsys_lab.bookshop import files, making, slates
 from recsys_lab.bookshop.__main__ import main
 from recsys_lab.cleaning import Cleaning, signals
 from recsys_lab.events import EventLogError, validate_events, validate_impressions
@@ -52,7 +52,7 @@ def auc(scores, labels):
 
 def test_shipped_files_are_those_of_the_checksums_and_small():
     folder = bookshop.data_folder()
-    assert files.hashes(folder) == files.recorded(folder)
+    assert making.hashes(folder) == making.recorded(folder)
     assert sum(f.stat().st_size for f in folder.iterdir() if f.is_file()) < 6e6
 
 
@@ -105,7 +105,7 @@ def test_tables_agree_with_each_other(shop, truth):
 
 
 def test_truth_of_the_file_is_the_world_that_was_drawn(truth):
-    world = bookshop.build(bookshop.catalogue(), truth.settings, files.WORLD_SEED)
+    world = bookshop.build(bookshop.catalogue(), truth.settings, making.WORLD_SEED)
     np.testing.assert_allclose(truth.item_vectors, world.item_vectors, atol=1e-7)
     np.testing.assert_allclose(truth.preference([5, 9]), world.preference([5, 9]), atol=1e-5)
     assert truth.segment.equals(world.segment)

@@ -15,7 +15,8 @@ what would have happened under another recommender; this shop does, and so estim
 
 The modules, in the order in which to read them: `settings` (all numbers), `hidden` and `world` (tastes, books,
 complements), `visitors` (who comes and why), `slates` (lists with exact propensities), `policies`, `engine` (what
-visitors do), `simulation`, `defects`, `files`. ``python -m recsys_lab.bookshop`` makes the shipped files again.
+visitors do), `simulation`, `defects`, `files`, `making`. ``python -m recsys_lab.bookshop`` makes the shipped files
+again.
 """
 
 from recsys_lab.bookshop.files import catalogue, data_folder, load, truth

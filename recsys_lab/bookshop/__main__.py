@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from recsys_lab.bookshop import files
+from recsys_lab.bookshop import files, making
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -19,10 +19,10 @@ def main(argv: list[str] | None = None) -> int:
     check = parser.parse_args(argv).check
     if check and _stale(folder):
         return 1
-    tables = files.make(_progress)
+    tables = making.make(_progress)
     if not check:
-        files.save(tables, folder)
-        print(f"wrote {len(tables)} files and {files.SUMS} to {folder.name}/")
+        making.save(tables, folder)
+        print(f"wrote {len(tables)} files and {making.SUMS} to {folder.name}/")
         return 0
     return _compare(tables, folder)
 
@@ -34,10 +34,10 @@ def _progress(done: int, total: int) -> None:
 
 def _stale(folder: Path) -> bool:
     """Say which files are not those that the checksums were taken of."""
-    want, have = files.recorded(folder), files.hashes(folder)
+    want, have = making.recorded(folder), making.hashes(folder)
     bad = sorted(name for name in want.keys() | have.keys() if want.get(name) != have.get(name))
     for name in bad:
-        print(f"{name}: differs from {files.SUMS}. Mend: python -m recsys_lab.bookshop", file=sys.stderr)
+        print(f"{name}: differs from {making.SUMS}. Mend: python -m recsys_lab.bookshop", file=sys.stderr)
     return bool(bad)
 
 
@@ -48,8 +48,8 @@ def _compare(tables, folder: Path) -> int:
 
     status = 0
     with tempfile.TemporaryDirectory() as made:
-        files.save(tables, Path(made))
-        new, old = files.hashes(Path(made)), files.recorded(folder)
+        making.save(tables, Path(made))
+        new, old = making.hashes(Path(made)), making.recorded(folder)
         for name in (name for name in new if new[name] != old.get(name)):
             same = name.endswith(".parquet") and pq.read_table(Path(made, name)).equals(pq.read_table(folder / name))
             status |= not same

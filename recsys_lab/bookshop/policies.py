@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from recsys_lab.bookshop.files import truth as shipped
 from recsys_lab.bookshop.hidden import NS_PER_DAY, Truth
 from recsys_lab.events import EVENT_TYPES
 from recsys_lab.interactions import Sessions, Vocabulary
@@ -154,8 +155,9 @@ class Oracle:
         return context._attraction()
 
 
-def logging_policy(truth: Truth) -> LoggingPolicy:
-    """Return the policy that wrote the shipped log, with its exploration and temperature."""
+def logging_policy(truth: Truth | None = None) -> LoggingPolicy:
+    """Return the policy that wrote a shop's log, the shipped one's by default, with its exploration and temperature."""
+    truth = truth or shipped()
     return LoggingPolicy(truth.settings.exploration, truth.settings.temperature)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from recsys_lab.bookshop.engine import MS, Block
+from recsys_lab.bookshop.files import truth as shipped
 from recsys_lab.bookshop.hidden import Truth
 from recsys_lab.bookshop.settings import INTENTS, SEGMENTS
 from recsys_lab.bookshop.visitors import Streams, visitors
@@ -89,10 +90,7 @@ def simulate(
     ValueError
         For a share outside [0, 1], a negative temperature, no session, or scores of a wrong shape or NaN.
     """
-    if truth is None:
-        from recsys_lab.bookshop.files import truth as shipped
-
-        truth = shipped()
+    truth = truth or shipped()
     exploration = getattr(policy, "exploration", 0.0) if exploration is None else exploration
     temperature = getattr(policy, "temperature", 0.0) if temperature is None else temperature
     if n_sessions < 1 or not 0 <= exploration <= 1 or temperature < 0:
