@@ -107,7 +107,7 @@ def python_at_hand(extras):
 def run_lab(python, options, rest):
     """Open JupyterLab; return its exit status."""
     # the whole checkout can be browsed, so that links from a lab to the solutions and the README work
-    command = [python, "-m", "jupyterlab", lab_folder(), f"--ServerApp.root_dir={ROOT}"]
+    command = [python, "-m", "jupyterlab", ROOT, *first_lab()]
     command += ["--no-browser"] if options.no_browser else []
     command += ["--port", options.port] if options.port else []
     command += ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
@@ -115,11 +115,11 @@ def run_lab(python, options, rest):
     return run_program([*command, *rest])
 
 
-def lab_folder():
-    """Bring work/ up to date and return what JupyterLab opens: its first lab, or the checkout while there are none."""
+def first_lab():
+    """Bring work/ up to date; return the option that opens its first lab, nothing while there are no labs."""
     copies, lines = workspace.prepare(ROOT)
     print(*lines, sep="\n", end="\n" if lines else "", flush=True)
-    return copies[0] if copies else ROOT
+    return [f"--LabApp.default_url=/lab/tree/{path.relative_to(ROOT).as_posix()}" for path in copies[:1]]
 
 
 def run_checks(python, options, rest):

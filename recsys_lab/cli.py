@@ -81,7 +81,7 @@ def run_new(options) -> int:
     """Write the source and say what comes next."""
     path = authors_part("building").new(ROOT, options.name)
     number = options.name[:2]
-    print(f"{path.relative_to(ROOT)} is there. Write it and recsys_lab/checks/lab{number}.py, then: recsys-lab build {number}")
+    print(f"{path} is there. Write it and recsys_lab/checks/lab{number}.py, then: recsys-lab build {number}")
     return 0
 
 

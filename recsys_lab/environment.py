@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LOCK = "requirements-lock.txt"
 STAMP = "recsys-lab.json"
 #: Modules that the checks run as programs.
-CHECKERS = ("ruff", "codespell_lib", "pytest", "xdist")
+CHECKERS = ("ruff", "codespell_lib", "pytest", "xdist", "jupytext", "nbval")
 IMPORTS = "import implicit, ipywidgets, jupyterlab, matplotlib, pyarrow, torch, recsys_lab"
 #: What the output of a failed step may contain, and what to do then. The first row that fits counts.
 HINTS = (

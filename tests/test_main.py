@@ -481,6 +481,18 @@ def test_all_checks_run_in_order_with_one_thread_each(checkout, programs, capsys
     assert programs[0][-1][1] == {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
+def test_notebooks_are_compared_in_a_check_of_their_own(checkout, programs, capsys):
+    (checkout / "solutions").mkdir()
+    (checkout / "solutions" / "01_a.ipynb").write_text("{}")
+    programs[1]["--nbval-lax"] = 1
+    assert main.main(["test", "--no-setup", "tests/test_split.py"]) == 1
+    command = programs[0][-1][0]
+    assert command[2:8] == ["pytest", "-n", "auto", "--dist", "loadfile", "solutions"]
+    assert {"--nbval-current-env", "--nbval-cell-timeout=60"} < set(command)
+    assert "tests/test_split.py" not in command
+    assert "  nbval         FAILED" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("broken", ["check", "--check", "codespell_lib", "pytest"])
 def test_a_failing_check_stops_no_other_and_fails_the_whole(checkout, programs, capsys, broken):
     programs[1][broken] = 5
@@ -505,14 +517,17 @@ def test_no_argument_for_pytest_is_taken_for_a_shortened_one_of_ours(checkout, p
     assert not {"--full", "--"} & {*programs[0][-1][0]}
 
 
-def test_lab_opens_the_labs_or_else_the_whole_folder(checkout, programs):
+def test_lab_opens_a_copy_of_the_first_lab_or_else_the_whole_folder(checkout, programs, capsys):
     main.main(["lab", "--no-setup"])
     (checkout / "labs").mkdir()
+    for name in ("02_b", "01_a"):
+        (checkout / "labs" / f"{name}.ipynb").write_text('{"cells": [], "metadata": {}}')
     main.main(["lab", "--no-setup", "--no-browser", "--port", "9001", "--ServerApp.token=abc"])
     first, second = (command for command, _ in programs[0])
     assert first[:4] == ["python", "-m", "jupyterlab", str(checkout)]
-    assert second[3] == str(checkout / "labs")
-    assert second[4:7] == ["--no-browser", "--port", "9001"]
+    assert second[3:5] == [str(checkout), "--LabApp.default_url=/lab/tree/work/01_a.ipynb"]
+    assert "work/02_b.ipynb: a fresh copy" in capsys.readouterr().out
+    assert second[5:8] == ["--no-browser", "--port", "9001"]
     assert second[-1] == "--ServerApp.token=abc"
     as_root = hasattr(os, "geteuid") and os.geteuid() == 0
     assert ("--allow-root" in first) == as_root
