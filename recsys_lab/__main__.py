@@ -108,6 +108,7 @@ def run_lab(python, options, rest):
     """Open JupyterLab; return its exit status."""
     # the whole checkout can be browsed, so that links from a lab to the solutions and the README work
     command = [python, "-m", "jupyterlab", ROOT, *first_lab()]
+    command += ["--LabApp.news_url=None"]  # no question about news in the way of a class
     command += ["--no-browser"] if options.no_browser else []
     command += ["--port", options.port] if options.port else []
     command += ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []

@@ -633,3 +633,9 @@ def test_authors_hear_what_is_missing(command, monkeypatch):
     status, printed = command("build", "--check")
     assert status == 2
     assert "pip install --editable '.[test]'" in printed
+
+
+def test_what_record_returns_is_not_stored_as_an_output(course):
+    building.build(course)
+    stored = nbformat.read(course / "solutions" / "07_tiny.ipynb", as_version=4)
+    assert all(not cell.outputs for cell in stored.cells if "solution-only" in cell.metadata.get("tags", []))

@@ -527,7 +527,7 @@ def test_lab_opens_a_copy_of_the_first_lab_or_else_the_whole_folder(checkout, pr
     assert first[:4] == ["python", "-m", "jupyterlab", str(checkout)]
     assert second[3:5] == [str(checkout), "--LabApp.default_url=/lab/tree/work/01_a.ipynb"]
     assert "work/02_b.ipynb: a fresh copy" in capsys.readouterr().out
-    assert second[5:8] == ["--no-browser", "--port", "9001"]
+    assert second[5:9] == ["--LabApp.news_url=None", "--no-browser", "--port", "9001"]
     assert second[-1] == "--ServerApp.token=abc"
     as_root = hasattr(os, "geteuid") and os.geteuid() == 0
     assert ("--allow-root" in first) == as_root

@@ -45,6 +45,7 @@ print("the same each time")
 from recsys_lab.records import record
 
 answer = record("lab07.answer", 42.123456789, "{:.1f}")
+answer  # a last line that shows its value
 
 # %% [markdown]
 # The answer is {{ lab07.answer }}.
