@@ -520,7 +520,7 @@ PROOF["lab01.sessionise"] = Proof(
     right=[_sessionise_by_group, _sessionise_by_loop, _sessionise_numpy(np.greater)],
     wrong=[
         (_sessionise_numpy(np.greater_equal), "exactly the limit"),
-        (_sessionise_numpy(np.greater, users=False), "across the border"),
+        (_sessionise_numpy(np.greater, users=False), "A new user must start"),
         (_sessionise_numpy(np.greater, order=("user_id", "timestamp"), users=False), "as if it were one visitor"),
         (_sessionise_numpy(np.greater, unit=1), "Wrong unit"),
         (_sessionise_shuffled_back, "in sorted order"),
@@ -542,8 +542,11 @@ def _doubles_by_loop(events, limit=1.0, keep_first=True, columns=("session_id", 
 
 
 def _doubles_by_group(events):
+    """Number the runs of equal events, then measure within each run."""
     ordered = events.sort_values("timestamp")
-    pause = ordered.groupby(["session_id", "item_id", "event"])["timestamp"].diff()
+    what = ordered["item_id"].astype(str) + ordered["event"]
+    run = (what != what.groupby(ordered["session_id"]).shift()).groupby(ordered["session_id"]).cumsum()
+    pause = ordered.groupby([ordered["session_id"], run])["timestamp"].diff()
     return ordered[pause.isna() | (pause > pd.Timedelta(seconds=1))]
 
 
@@ -551,6 +554,12 @@ PROOF["lab01.drop_double_fires"] = Proof(
     right=[_doubles_by_loop, _doubles_by_group],
     wrong=[
         (lambda e: e.drop_duplicates(["session_id", "item_id", "event"]), "every repeat"),
+        (
+            lambda e: e[
+                ~(e.sort_values("timestamp").groupby(["session_id", "item_id", "event"])["timestamp"].diff() <= "1s")
+            ],
+            "even if others came between",
+        ),
         (lambda e: _doubles_by_loop(e, limit=0.999), "includes exactly 1 second"),
         (lambda e: _doubles_by_loop(e, keep_first=False), "You keep the last"),
         (lambda e: _doubles_by_loop(e, columns=("session_id", "item_id")), "event type"),

@@ -50,11 +50,13 @@ def _shuffled(rng, rows: list) -> list:
     kind=Partition("session_id"),
     hints=(
         "In time order, user by user, a session starts where a new user begins or after a long pause.",
-        "Sort by user_id and timestamp. Then .diff() gives the pauses, and .shift() the user of the row before.",
-        "A mask that is True where a session starts becomes numbers by .cumsum().",
+        "Sort by user_id and timestamp. Then groupby('user_id')['timestamp'].diff() gives each user's pauses; a user's "
+        "first row has none (NaT, which .isna() finds).",
+        "Compare pauses with pd.Timedelta(minutes=minutes). True where a session starts, the mask becomes numbers by "
+        ".cumsum().",
         "The numbers are in sorted order now. A Series keeps its row labels: .reindex(events.index) puts them back.",
     ),
-    explanation="One sort, two comparisons, one running sum: no loop over users is needed. Thirty minutes is a habit "
+    explanation="One sort, one mask, one running sum: no loop over users is needed. Thirty minutes is a habit "
     "of the web and not a law; look at the pauses of your own log first. recsys_lab.cleaning.sessionise is the same "
     "with clear errors.",
 )
@@ -74,9 +76,9 @@ def sessionise(events, minutes):
         same one if and only if they belong to the same session.
     """
     ordered = events.sort_values(["user_id", "timestamp"])
-    new_user = ordered["user_id"] != ordered["user_id"].shift()
-    long_pause = ordered["timestamp"].diff() > pd.Timedelta(minutes=minutes)
-    return (new_user | long_pause).cumsum().reindex(events.index)
+    pauses = ordered.groupby("user_id")["timestamp"].diff()
+    starts = pauses.isna() | (pauses > pd.Timedelta(minutes=minutes))  # a user's first event has no pause before it
+    return starts.cumsum().reindex(events.index)
 
 
 def _visits(*rows) -> pd.DataFrame:
@@ -115,6 +117,14 @@ sessionise.case(
 )
 
 
+sessionise.case(
+    *(_visits((1, 0), (2, 5), (2, 10)).astype({"user_id": "Int64"}), 30),
+    expect=[0, 1, 1],
+    because="user 1 has one session and user 2 another. (This log's user ids may be missing, so pandas keeps them as "
+    "Int64, as the shop's log does)",
+)
+
+
 @sessionise.random_cases
 def _histories(rng):
     pauses = np.array([0.5, 5, 20, 30, 31, 45, 300, 1450])
@@ -134,7 +144,10 @@ def _or_equal(events, minutes):
     return (pause.isna() | (pause >= pd.Timedelta(minutes=minutes))).cumsum().reindex(events.index)
 
 
-@sessionise.mistake("You look for pauses across the border between two users: a new user must start a new session.")
+@sessionise.mistake(
+    "A new user must start a new session, and does not in your answer. (A user's first pause is missing, NaT, and "
+    "comparing with that is False.)"
+)
 def _over_the_border(events, minutes):
     ordered = events.sort_values(["user_id", "timestamp"])
     return (ordered["timestamp"].diff() > pd.Timedelta(minutes=minutes)).cumsum().reindex(events.index)
@@ -169,6 +182,16 @@ def _without_days(events, minutes):
     ordered = events.sort_values(["user_id", "timestamp"])
     pause = ordered.groupby("user_id")["timestamp"].diff()
     return (pause.isna() | (pause.dt.seconds > minutes * 60)).cumsum().reindex(events.index)
+
+
+@sessionise.mistake(
+    "The very first row has no number: comparing user ids of type Int64 with .shift() gives <NA> there. "
+    "groupby('user_id')['timestamp'].diff().isna() finds each user's first row without that."
+)
+def _first_row_missing(events, minutes):
+    ordered = events.sort_values(["user_id", "timestamp"])
+    new_user = ordered["user_id"] != ordered["user_id"].shift()
+    return (new_user | (ordered["timestamp"].diff() > pd.Timedelta(minutes=minutes))).cumsum().reindex(events.index)
 
 
 @sessionise.mistake("Your numbers begin anew with every user, so that two users' first sessions have the same number.")
@@ -293,16 +316,20 @@ _doubles_case(
 )
 
 
+_doubles_case(
+    [(1, 7, "view", 0), (1, 8, "view", 0.3), (1, 7, "view", 0.6)],
+    stay=[1, 2, 3],
+    because="event 3 repeats event 1 and not event 2, the one directly before it",
+)
+
+
 @drop_double_fires.random_cases
 def _nervous_fingers(rng):
     return [(_clicks(*_shuffled(rng, [r for s in (1, 2, 3) for r in _nervous(rng, s)])),) for _ in range(8)]
 
 
 def _nervous(rng, session: int) -> list:
-    """A session in which no event stands between two equal ones within a second.
-
-    People disagree on whether the second of those is a double fire, and both readings are right by the task.
-    """
+    """A session in which no event stands between two equal ones within a second: that has a case of its own."""
     rows, time, item, event = [], 0.0, 1, "view"
     for _ in range(7):
         rows.append((session, item, event, time))
@@ -323,6 +350,16 @@ def _nervous(rng, session: int) -> list:
 )
 def _all_repeats(events):
     return events.sort_values("timestamp").drop_duplicates(["session_id", "item_id", "event"])
+
+
+@drop_double_fires.mistake(
+    "You compare with the last event of the same item and type, even if others came between; only the one directly "
+    "before counts."
+)
+def _with_others_between(events):
+    ordered = events.sort_values(["session_id", "timestamp"])
+    pause = ordered.groupby(["session_id", "item_id", "event"])["timestamp"].diff()
+    return events[~(pause <= pd.Timedelta("1s")).reindex(events.index)]
 
 
 @drop_double_fires.mistake("At most 1 second includes exactly 1 second (<=, not <).")
@@ -472,6 +509,11 @@ find_bots.case(
     expect=[1],
     because="in time order session 1 pauses for 2 seconds each, session 2 for 100",
 )
+find_bots.case(
+    *(_beats(s1=[0, 2.6, 5.2, 7.8], s2=[0, 1, 2, 3]), 4, 2),
+    expect=[2],
+    because="the median pause of session 1 is 2.6 seconds, which is more than 2",
+)
 find_bots.case(_beats(s1=[0, 50, 90, 200]), 4, 2, expect=[], because="nobody is that fast: an empty list")
 
 
@@ -497,6 +539,14 @@ def _facts(events, summary="median", order=("timestamp",)) -> pd.DataFrame:
 @find_bots.mistake("You ask for more than min_events events (or count pauses, of which there is one less): >= will do.")
 def _more_than(events, min_events, max_gap):
     return set(_facts(events).query("n > @min_events and gap <= @max_gap").index)
+
+
+@find_bots.mistake(".dt.seconds cuts off fractions, so 2.6 seconds become 2; .dt.total_seconds() keeps them.")
+def _whole_seconds(events, min_events, max_gap):
+    ordered = events.sort_values("timestamp")
+    pauses = ordered.groupby("session_id")["timestamp"].diff().dt.seconds
+    facts = pauses.groupby(ordered["session_id"]).agg(["size", "median"])
+    return set(facts.index[(facts["size"] >= min_events) & (facts["median"] <= max_gap)])
 
 
 @find_bots.mistake("You ask for a median below max_gap; exactly as much will do (<=).")
@@ -584,7 +634,17 @@ def auc(weights) -> float:
     float
         Probability that of two `pairs`, one liked and one not, the liked one has the higher strength (the area under
         the ROC curve); an equal strength counts half. Guessing gives 0.5.
+
+    Raises
+    ------
+    ValueError
+        If a weight is missing.
     """
+    missing = [name for name in SIGNALS if name not in weights]
+    if missing:
+        raise ValueError(
+            f"a weight is missing for {', '.join(missing)}. All of {', '.join(SIGNALS)} need one; 0 will do."
+        )
     counts, liked, other = _counted()
     strength = counts @ np.array([float(weights[name]) for name in SIGNALS])
     order = np.argsort(strength, kind="stable")

@@ -94,6 +94,14 @@ split_by_time.case(
 )
 
 
+_unsorted = _log((1, 20), (1, -10), (2, -30), (2, -40), (3, 40))
+split_by_time.case(
+    *(_unsorted, _NOON),
+    expect=(_unsorted.iloc[[2, 3]], _unsorted.iloc[[4]]),
+    because="in time order session 1 begins before noon and ends after it: neither. The rows come in any order",
+)
+
+
 @split_by_time.random_cases
 def _logs(rng):
     cases = []
@@ -103,6 +111,12 @@ def _logs(rng):
         rng.shuffle(rows)
         cases.append((_log(*rows, (99, -90), (98, 0)), _NOON))
     return cases
+
+
+@split_by_time.mistake("You trust the order of the rows for first and last; take the minimum and maximum of the times.")
+def _by_row_order(events, moment):
+    times = events.groupby("session_id")["timestamp"]
+    return events[times.transform("last") < moment], events[times.transform("first") >= moment]
 
 
 @split_by_time.mistake("You split events, not sessions: a session that is under way at the moment is cut in two.")
@@ -379,6 +393,11 @@ ndcg_at_k.case(
     expect=1.5 / (1 + _AT_2),
     because="places 1 and 3 gain 1 + 1/2; the best list has both on top and gains 1 + 1/log2(3): 1.5 / 1.631 = 0.9197",
 )
+ndcg_at_k.case(
+    *([3], {3, 5}, 2),
+    expect=1 / (1 + _AT_2),
+    because="the list has one item and gains 1; the best list one could have made has 3 and 5: 1 / 1.631 = 0.6131",
+)
 ndcg_at_k.random_cases(_rankings)
 
 
@@ -429,6 +448,13 @@ def _best_of_all(ranked, relevant, k):
 @ndcg_at_k.mistake("Your best list has k relevant items, even where fewer exist.")
 def _best_of_k(ranked, relevant, k):
     return _ndcg(ranked, relevant, k, lambda p: 1 / math.log2(p + 1), k)
+
+
+@ndcg_at_k.mistake(
+    "Your best list is only as long as the list that came; the best one could have made has min(k, n_relevant) places."
+)
+def _best_of_listed(ranked, relevant, k):
+    return _ndcg(ranked, relevant, k, lambda p: 1 / math.log2(p + 1), min(k, len(relevant), len(ranked)))
 
 
 @ndcg_at_k.mistake("You divide by what the relevant items that you found could gain on top; count the missed ones too.")
