@@ -104,7 +104,7 @@ def real_log(name: str, draw: Callable, *, alt: str, picture: str) -> None:
     try:
         log = datasets.load(name, download=False)
     except DataFileError as error:
-        show_stored(picture, alt, error)
+        show_stored(name, picture, alt, error)
         return
     image = png(draw(log))
     if folder := os.environ.get(VARIABLE):
@@ -113,14 +113,15 @@ def real_log(name: str, draw: Callable, *, alt: str, picture: str) -> None:
     show_png(image, alt)
 
 
-def show_stored(picture: str, alt: str, error: Exception) -> None:
-    """Show a stored picture because of `error`, which says how to get the log."""
+def show_stored(name: str, picture: str, alt: str, error: Exception) -> None:
+    """Show a stored picture in place of a log that is not here, and say how to get it."""
     stored = files("recsys_lab").joinpath("figures", f"{picture}.png")
     building = VARIABLE in os.environ  # then the notebook is to look as it does where the log is
     if building and not stored.is_file():
         raise error
     if not building:
-        what = "this is the picture that was stored:" if stored.is_file() else "no picture."
-        print(f"{error}\nUntil then, {what}")
+        there = "Below is the stored picture, which will do." if stored.is_file() else "There is no stored picture."
+        print(f"{str(error).splitlines()[0]}\n{there}")
+        print(f"To draw it yourself: datasets.load({name!r}) in a new cell fetches the log, or says how to get it.")
     if stored.is_file():
         show_png(stored.read_bytes(), alt)

@@ -111,7 +111,8 @@ plots.show(figure, alt)
 # ### Exercise 1.1 · From events to sessions
 #
 # *10 minutes, medium.* Number the sessions: a pause of more than `minutes` starts a new one, and two users never share
-# one. The rows come in no particular order. Stuck? `check.sessionise.hint()` gives one hint after the other.
+# one. The rows come in no particular order. Stuck? `check.sessionise.hint()` gives one hint after the other. Type it in
+# a new cell below.
 
 
 # %%
@@ -149,7 +150,9 @@ check.sessionise(sessionise)
 n_true = known["session_id"].nunique()
 print(f"{n_true:,} true visits")
 for limit in (3, 30, 300):
-    numbers = pd.Series(np.asarray(check.answers.sessionise(known, limit)), index=known.index)
+    found = check.answers.sessionise(known, limit)
+    labelled = isinstance(found, pd.Series)
+    numbers = found.reindex(known.index) if labelled else pd.Series(np.asarray(found), index=known.index)
     both = pd.DataFrame({"found": numbers, "true": known["session_id"]}).drop_duplicates()
     cut, glued = (both[name].duplicated(keep=False) for name in ("true", "found"))
     exact = (~cut & ~glued).sum()  # one session found for one true visit
@@ -172,8 +175,9 @@ for name, value, form in (("exact", share_exact, "{:.1f} %"), ("glued", n_glued,
 # ### Exercise 1.2 · Double fires
 #
 # *10 minutes, medium.* A nervous finger, or a script that is bound twice: the same event arrives again within a second,
-# under another `event_id`. Drop those, and only those. **Predict:** why is
-# `events.drop_duplicates(["session_id", "item_id", "event"])` not the answer?
+# under another `event_id`. Drop those, and only those. Only the event directly before counts: with another event in
+# between it is no double fire. **Predict:** why is `events.drop_duplicates(["session_id", "item_id", "event"])` not the
+# answer?
 
 
 # %%
@@ -309,8 +313,13 @@ for name, value in (
 # ## What a signal is worth
 #
 # Now the truth helps. `truth.preference(users, items)` tells how much a visitor likes a book, in **logits**: one more
-# multiplies the odds of a click by about 2.7. **Predict:** who stays ten times as long on a page, how much more do they
-# like the book? Much more, a little more, not at all?
+# multiplies the odds of a click by about 2.7. Odds are p / (1 - p): at 0 logits one examined book in two would be
+# clicked, at -3 one in twenty, at 3 nineteen in twenty. The shop's click rates are far lower than that, because the
+# simulator subtracts a constant (`click_bias`, see [data/README.md](../data/README.md)) and few places are looked at.
+# Only differences matter here.
+#
+# **Predict:** who stays ten times as long on a page, how much more do they like the book? Much more, a little more, not
+# at all?
 
 # %%
 truth = bookshop.truth()
@@ -346,7 +355,8 @@ for name, place in (("short", 0), ("long", -1)):
 # *8 minutes, easy.* Give each of the five events a weight. A visitor's strength for a book is the sum of the weights of
 # what happened. It is judged by the **AUC**: take a book that the visitor likes and one that they do not; how often has
 # the liked one the higher strength? (Asked are visitors and books with at least two events.) Guessing gives 0.5, and
-# plain counting, where every event weighs 1, is to be beaten. Try out as many weightings as you like:
+# plain counting, where every event weighs 1, is to be beaten. Correct is an AUC at least 0.01 above plain counting, with
+# no positive weight for remove and return; all five keys are needed. Try out as many weightings as you like:
 # `check.auc({"view": 1, ...})`. Have you thought of the signs?
 
 
@@ -418,7 +428,9 @@ pairs["liking"] = truth.preference(pairs["user_id"].astype(int), pairs["item_id"
 any_book = truth.preference(visitor.unique().astype(int)).mean()
 
 # %% [markdown]
-# The seven in a picture: a dot for each mean with its 95 % interval, and a dashed line for any book at all.
+# Six dots and a line in a picture: a dot for each mean with its 95 % interval, and a dashed line for any book at all. A
+# **95 % interval** says how much chance is in a number: if the log were drawn anew many times, about 95 of 100 such
+# intervals would hold the true value; lab 02 tells how.
 
 # %%
 means = pairs.groupby("fate")["liking"].agg(["mean", "sem"]).sort_values("mean")
@@ -441,8 +453,9 @@ for key, name in zip(means.index[[0, 1, 3, 5]], ("ignored", "viewed", "back", "k
 
 # %% [markdown]
 # Two surprises. A book that was **sent back** ({{ lab01.liking.back }}) is liked less than one that was kept
-# ({{ lab01.liking.kept }}), but no less than one that was only looked at ({{ lab01.liking.viewed }}): somebody had chosen
-# it, after all. So a return should take back what view, cart and purchase had given, not brand the book.
+# ({{ lab01.liking.kept }}), but about as much as one that was only looked at ({{ lab01.liking.viewed }}), or more: so few
+# returns are too few to tell. Somebody had chosen it, after all. So a return should take back what view, cart and
+# purchase had given, not brand the book.
 #
 # And a book that was **shown and not clicked** ({{ lab01.liking.ignored }}) is liked as much as any book
 # ({{ lab01.liking.any }}). Not clicking says next to nothing here. Why?
@@ -480,8 +493,9 @@ for name, curve in (("shop", shop_rate), ("random", random_rate), ("truth", look
 
 # %% [markdown]
 # At the sixth place the shop's own lists are down to {{ lab01.position.shop }} of the first, random lists to
-# {{ lab01.position.random }}; the truth is {{ lab01.position.truth }}. In the shop's lists two causes are mixed: fewer
-# people look, **and** worse books stand there. Only where chance drew the list does the place alone speak.
+# {{ lab01.position.random }}; the truth is {{ lab01.position.truth }}. The random lists are few, so their
+# interval is wide, and the truth lies within it. In the shop's lists two causes are mixed: fewer people look, **and**
+# worse books stand there. Only where chance drew the list does the place alone speak.
 #
 # So: of the books that were not clicked, how many had nobody looked at? The shop cannot see this; the simulation can.
 
@@ -591,8 +605,12 @@ for name, share in (("head", head), ("repeats.short", repeating.iloc[0]), ("repe
 #
 # ## The same on real logs
 #
-# **RetailRocket** (an online shop, 2015): views, carts and purchases of 2,174 buyers. Where it is not on your machine, you
-# see the stored picture; most real logs may not be passed on. Look at the pauses and at the tail beside those of our shop.
+# Two real logs follow. Where one is not on your machine, you see the stored picture, and that is enough for this lab; most
+# real logs may not be passed on. If you would like to have trivago's log itself, type
+# `datasets.load("trivago-100k", download=True)` in a new cell: it fetches the log. Then run the picture's cell again.
+#
+# **RetailRocket** (an online shop, 2015): views, carts and purchases of 2,174 buyers. Look at the pauses and at the tail
+# beside those of our shop. The pauses here are of all events, while the first picture of this lab was of views only.
 
 
 # %% tags=["real-log"]
@@ -623,6 +641,10 @@ plots.real_log("retailrocket-behaviours", draw_retailrocket, alt=alt, picture="l
 # A part of that may be the table and not the people: repeated events were collapsed before it was published, so pauses
 # look longer than they were.
 #
+# The right-hand panel starts with the items that have most visitors and adds up. RetailRocket's curve rises more slowly
+# than the bookshop's: its tail is longer. Its most popular items have a smaller share of the visitors, and many items
+# have only one, which is the straight piece at the end. About such items a recommender can learn little.
+#
 # **trivago** (hotel search, 2018): ten kinds of actions, and what was shown beside each click-out. **Predict:** which
 # share of its events does our one-second rule for double fires take?
 
@@ -652,8 +674,12 @@ plots.real_log("trivago-100k", draw_trivago, alt=alt, picture="lab01_trivago")
 # The rule that was right for the bookshop would delete about half of this log. Here times are whole seconds, and a gallery
 # logs several pictures of one hotel in the same second: people swiping, no defect. **A cleaning rule belongs to a log.**
 #
+# On the right, clicks fall off much faster than in the bookshop: place 2 has a third of the clicks of place 1, and then a
+# long tail follows. How much of that is the place, and how much the better hotels on top, this picture cannot tell.
+#
 # And some questions a log cannot answer at all. `require` asks it first, and says why not; better an error than a number
-# that is wrong. (What each log lacks is known without having its rows, so this runs everywhere.)
+# that is wrong. (What each log lacks is known without having its rows, so this runs everywhere.) One word in its answers
+# is new: a **propensity** is the probability with which the shop showed an item.
 
 # %% tags=["check-output"]
 for name, need in (

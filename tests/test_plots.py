@@ -149,13 +149,15 @@ def test_elsewhere_the_stored_picture_is_shown_and_how_to_get_the_log(shown, sto
     (stored / "lab01_line.png").write_bytes(b"stored")
     plots.real_log("trivago-100k", draw, alt="A line.", picture="lab01_line")
     assert picture_in(shown[0]) == b"stored"
-    assert "How to get it: ask.\nUntil then, this is the picture that was stored:" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "trivago-100k is not on this machine." in said and "Below is the stored picture" in said
+    assert "datasets.load('trivago-100k')" in said
 
 
 def test_without_a_picture_it_says_so(shown, stored, no_log, capsys):
     plots.real_log("trivago-100k", draw, alt="A line.", picture="lab01_line")
     assert shown == []
-    assert "Until then, no picture." in capsys.readouterr().out
+    assert "There is no stored picture." in capsys.readouterr().out
 
 
 def test_building_without_the_log_keeps_the_notebook_as_it_was(shown, stored, no_log, capsys, tmp_path, monkeypatch):
