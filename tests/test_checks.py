@@ -352,7 +352,7 @@ def test_progress_outlives_the_kernel(lab, kept):
         ["✓ correct", "3", "1 of 3"],
         ["○ not attempted, solution seen", "0", "0 of 3"],
     ]
-    assert later.rows[0][6] == "the reference"  # the table is of all days, `answers` of this kernel
+    assert later.rows[0][6] == "the reference; check yours again"  # the table is of all days, `answers` of this kernel
     assert "1 of 2 done. Kept on this machine only, in" in repr(later)
     table = ET.fromstring(f"<div>{later._repr_html_()}</div>")
     assert table.find("table/caption").text == "Lab 90: A trial"

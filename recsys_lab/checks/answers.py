@@ -93,5 +93,5 @@ def _row(exercise: Exercise, notes: dict) -> list[str]:
         f"{sign} {word.lower()}" + (", solution seen" if notes.get("solution") else ""),
         tried,
         hints,
-        "yours" if exercise.is_yours else "the reference",
+        "yours" if exercise.is_yours else "the reference" + ("; check yours again" if notes.get("correct") else ""),
     ]

@@ -226,6 +226,13 @@ def _of_places(ranked, relevant, k):
     return len(set(ranked[:k]) & relevant) / len(ranked[:k])
 
 
+@recall_at_k.mistake(
+    "You divide by min(k, n_relevant); recall divides by all relevant items, also those that cannot fit."
+)
+def _by_what_fits(ranked, relevant, k):
+    return len(set(ranked[:k]) & relevant) / min(k, len(relevant))
+
+
 @recall_at_k.mistake("You ignore k: the whole list counts in your answer.")
 def _whole_list(ranked, relevant, k):
     return len(set(ranked) & relevant) / len(relevant)
@@ -310,6 +317,13 @@ def _zero_based_inf(ranked, target):
         return 0.0
     place = ranked.index(target)
     return 1 / place if place else math.inf
+
+
+@reciprocal_rank.mistake(
+    "You give up after the first place: return 0.0 only when the whole list has been looked through."
+)
+def _first_place_only(ranked, target):
+    return 1.0 if len(ranked) and ranked[0] == target else 0.0
 
 
 @reciprocal_rank.mistake("This is the place itself; asked for is 1 divided by it.")
@@ -545,6 +559,11 @@ def _pessimistic(scores, target):
 @middle_rank.mistake("You count the target among its own equals: without any tie it would be off by a half.")
 def _own_equal(scores, target):
     return 1 + (scores > scores[target]).sum() + (scores == scores[target]).sum() / 2
+
+
+@middle_rank.mistake("You cut off halves (// or int): a target tied with one other item has rank 1.5, not 1.")
+def _whole_ranks(scores, target):
+    return float(int(middle_rank.reference(scores, target)))
 
 
 @middle_rank.mistake("You rank upwards: the highest score should have rank 1.")
