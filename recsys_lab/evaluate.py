@@ -8,7 +8,7 @@ No negatives are sampled: metrics over a sample of the catalogue can put the wro
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -17,30 +17,25 @@ from recsys_lab import metrics
 from recsys_lab.interactions import Sessions, Vocabulary
 from recsys_lab.progress import bar
 from recsys_lab.ranking import target_ranks, top_k
+from recsys_lab.result import Result
 
 CHUNK = 2**22  # scores held at a time: 16 MB of float32
 
 
-@dataclass(frozen=True, eq=False)
-class Evaluation:
+@dataclass(frozen=True, eq=False, repr=False)
+class Evaluation(Result):
     """Ranks of all targets, and every metric that follows from them.
 
     Attributes
     ----------
-    model : str
-        The model's repr.
-    k : int
-        Length of the lists.
-    ties : str
-        How equal scores were ranked (`recsys_lab.ranking`).
+    model, k, ties, exposure
+        See `recsys_lab.result.Result`.
     ranks : ndarray of float64, shape (n_predictions,)
         Rank of each next item in the whole catalogue; infinity where the model cannot name it.
     targets : ndarray of int32, shape (n_predictions,)
         Item index; -1 for an item the model has never seen.
     sessions, positions : ndarray of int64, shape (n_predictions,)
         Number of the session, and how many of its clicks were revealed.
-    exposure : ndarray of int64, shape (n_items,), or None
-        How often each item stood in a top-k list; None if evaluated with ``lists=False``.
     vocabulary : Vocabulary
         Item ids of the indices.
     """
@@ -52,67 +47,17 @@ class Evaluation:
     targets: np.ndarray
     sessions: np.ndarray
     positions: np.ndarray
-    vocabulary: Vocabulary = field(repr=False)
+    vocabulary: Vocabulary
     exposure: np.ndarray | None = None
-
-    @property
-    def recall(self) -> float:
-        """Share of next items among the first k (hit rate)."""
-        return self._mean("recall")
-
-    @property
-    def precision(self) -> float:
-        """Recall / k: each list has one right answer."""
-        return self._mean("precision")
-
-    @property
-    def mrr(self) -> float:
-        """Mean reciprocal rank, 0 beyond place k."""
-        return self._mean("mrr")
-
-    @property
-    def ndcg(self) -> float:
-        """Mean of 1 / log2(rank + 1), 0 beyond place k."""
-        return self._mean("ndcg")
-
-    @property
-    def map(self) -> float:
-        """Mean average precision; equals `mrr` because each list has one right answer."""
-        return self._mean("map")
-
-    @property
-    def coverage(self) -> float:
-        """Share of the catalogue that stands in at least one list."""
-        return metrics.coverage(self._lists())
-
-    @property
-    def gini(self) -> float:
-        """Inequality of exposure over the catalogue (0 equal, 1 all on one item)."""
-        return metrics.gini(self._lists())
 
     @property
     def n_unknown(self) -> int:
         """Number of targets that the model has never seen; each counts as a miss."""
         return int((self.targets < 0).sum())
 
-    def novelty(self, popularity) -> float:
-        """Mean self-information of listed items in bits, given training counts, shape (n_items,)."""
-        return metrics.novelty(self._lists(), popularity)
-
     def values(self, metric: str) -> np.ndarray:
         """Value of one metric for every prediction, shape (n_predictions,)."""
         return metrics.of_ranks(self.ranks, metric, self.k)
-
-    def interval(self, metric: str, level: float = 0.95, n_draws: int = 1000, seed: int = 0) -> metrics.Interval:
-        """Bootstrap interval of a metric over sessions (`recsys_lab.metrics.bootstrap_interval`)."""
-        return metrics.bootstrap_interval(self.values(metric), self.sessions, level, n_draws, seed)
-
-    def compare(self, other: Evaluation, metric: str = "mrr", **options) -> metrics.Comparison:
-        """Paired comparison with another model on the same predictions: positive where this one is better."""
-        same = np.array_equal(self.sessions, other.sessions) and np.array_equal(self.positions, other.positions)
-        if not same or self.k != other.k:
-            raise ValueError("compare needs two evaluations of the same sessions with the same k.")
-        return metrics.compare(self.values(metric), other.values(metric), self.sessions, **options)
 
     def by_position(self, metric: str = "recall", last: int = 10) -> pd.DataFrame:
         """Return a metric by the number of clicks revealed; `last` gathers the longer prefixes."""
@@ -136,26 +81,14 @@ class Evaluation:
         bins[order] = 1 + np.minimum(before * n_bins // popularity.sum(), n_bins - 1)
         return self._by(np.where(self.targets >= 0, bins[self.targets], 0), "popularity_bin", metric)
 
-    def summary(self) -> pd.Series:
-        """Return all metrics by name."""
-        row = {name: getattr(self, name) for name in ("recall", "mrr", "ndcg", "precision")}
-        if self.exposure is not None:
-            row |= {"coverage": self.coverage, "gini": self.gini}
-        return pd.Series(row | {"n": len(self.ranks), "n_unknown": self.n_unknown}, name=self.model)
+    def _questions(self) -> tuple[np.ndarray, ...]:
+        return self.sessions, self.positions
 
-    def __repr__(self) -> str:
-        return (
-            f"Evaluation({self.model}: recall@{self.k} {self.recall:.4f}, mrr@{self.k} {self.mrr:.4f}, "
-            f"{len(self.ranks)} predictions, ties={self.ties!r})"
-        )
+    def _counts(self) -> dict[str, int]:
+        return {"n": len(self.ranks), "n_unknown": self.n_unknown}
 
-    def _mean(self, metric: str) -> float:
-        return float(self.values(metric).mean())
-
-    def _lists(self) -> np.ndarray:
-        if self.exposure is None:
-            raise ValueError("no lists were made: evaluate(..., lists=True).")
-        return self.exposure
+    def _size(self) -> str:
+        return f"{len(self.ranks)} predictions"
 
     def _by(self, groups: np.ndarray, name: str, metric: str) -> pd.DataFrame:
         table = pd.DataFrame({name: groups, metric: self.values(metric)})

@@ -165,3 +165,40 @@ def target_ranks(scores, targets, ties: str = "middle") -> np.ndarray:
             rank += equals / 2 if ties == "middle" else equals
         ranks[i] = rank
     return ranks
+
+
+def set_ranks(row, targets, k: int, ties: str = "middle") -> np.ndarray:
+    """Return the ranks (from 1) of several target items in one row of scores.
+
+    Parameters
+    ----------
+    row : ndarray of float, shape (n_items,)
+    targets : array-like of int, shape (n_targets,)
+        Item indices, each one once.
+    k : int
+        Only ranks up to k are wanted: what surely lies beyond is not counted out.
+    ties : {"middle", "optimistic", "pessimistic"}
+        As in `target_ranks`, which gives the same ranks for one target at a time.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_targets,)
+        Infinity beyond k, and for an item scored ``-inf``.
+
+    Examples
+    --------
+    >>> set_ranks(np.array([0.9, 0.5, 0.5, 0.1]), [0, 2, 3], k=3)
+    array([1. , 2.5, inf])
+    """
+    if ties not in TIES:
+        raise ValueError(f"ties={ties!r}: choose one of {TIES}.")
+    values = row[np.asarray(targets, dtype=np.int64)]
+    if np.isnan(values).any():
+        raise ValueError("the score of a target item is NaN. A model that diverged?")
+    bound = _bound(row, min(k, len(row)))
+    reached = row[row >= bound]  # whatever is above a target among the first k, or ties with it, is in here
+    reached.sort()
+    higher = len(reached) - reached.searchsorted(values, "right")
+    equals = len(reached) - higher - reached.searchsorted(values, "left") - 1
+    ranks = 1.0 + higher + {"optimistic": 0, "middle": 0.5, "pessimistic": 1}[ties] * equals
+    return np.where((values >= bound) & (values > -np.inf) & (ranks <= k), ranks, np.inf)
