@@ -9,7 +9,14 @@ import pytest
 from recsys_lab import datasets
 from recsys_lab.evaluate import evaluate
 from recsys_lab.interactions import Sessions
-from recsys_lab.models import AssociationRules, ItemKNN, Popularity, SequentialRules, SessionPopularity
+from recsys_lab.models import (
+    AssociationRules,
+    FrequentlyBoughtTogether,
+    ItemKNN,
+    Popularity,
+    SequentialRules,
+    SessionPopularity,
+)
 from recsys_lab.ranking import top_k
 
 SMALL = Sessions.from_lists([["a", "b", "c"], ["a", "b", "a"], ["c", "b"]])
@@ -90,6 +97,43 @@ def test_item_knn_against_dense_numpy():
     nearest = ItemKNN(4, n_neighbours=2).fit(sessions).weights_.toarray()
     kept = top_k(expected, 2)
     assert all(set(np.flatnonzero(row)) == set(best) for row, best in zip(nearest, kept, strict=True))
+
+
+@pytest.mark.parametrize("n_last", [1, 2, 3, None])
+def test_item_knn_adds_up_the_last_clicks(n_last):
+    rng = np.random.default_rng(1)
+    sessions = Sessions.from_lists([rng.integers(0, 9, rng.integers(1, 8)).tolist() for _ in range(50)])
+    model = ItemKNN(4, n_last=n_last).fit(sessions)
+    rows = model.weights_.toarray()
+    for row, (session, position) in enumerate(zip(sessions.session_of_click, sessions.positions, strict=True)):
+        seen = sessions[session][: position + 1]
+        distinct = set(seen if n_last is None else seen[-n_last:])
+        np.testing.assert_allclose(model.score(sessions, [row])[0], rows[list(distinct)].sum(axis=0), rtol=1e-5)
+
+
+def test_bought_together_by_hand():
+    # 8 baskets; bread and butter together in 3, each in 4: by chance 2. bread and once meet once, by chance 4/8
+    baskets = [["bread", "butter"]] * 3 + [["bread", "once"], ["butter", "tea"], ["tea"], ["tea"], ["jam"]]
+    model = FrequentlyBoughtTogether(prior=1, min_support=1).fit(Sessions.from_lists(baskets))
+    found = scores(model, ["bread"])
+    assert found["butter"] == pytest.approx(np.log((3 + 1) / (2 + 1)))
+    assert found["once"] == pytest.approx(np.log((1 + 1) / (0.5 + 1)))
+    assert found["bread"] == found["tea"] == found["jam"] == 0
+    both = scores(model, ["tea", "bread", "bread"])  # what is in the basket is not offered; log lifts are added
+    assert both["tea"] == both["bread"] == 0
+    assert both["butter"] == pytest.approx(np.log(4 / 3))  # tea and butter meet less often than by chance
+    assert scores(FrequentlyBoughtTogether(prior=1).fit(Sessions.from_lists(baskets)), ["bread"])["once"] == 0
+
+
+def test_sold_once_with_a_best_seller_is_no_complement():
+    rng = np.random.default_rng(0)
+    baskets = [["best", f"other{i}"] if rng.random() < 0.3 else [f"other{i}", f"other{i + 1}"] for i in range(40)] * 5
+    sessions = Sessions.from_lists([*baskets, ["best", "once"], *([["best", "partner"]] * 6)])
+    plain = FrequentlyBoughtTogether(prior=0, min_support=1).fit(sessions)
+    assert plain.recommend(["best"], k=1) == ["once"]  # the plain lift falls for it
+    shrunk = FrequentlyBoughtTogether(prior=5, min_support=1).fit(sessions)
+    assert shrunk.recommend(["best"], k=1) == ["partner"]
+    assert "once" not in FrequentlyBoughtTogether().fit(sessions).recommend(["best"], k=99)
 
 
 def test_shrinkage_keeps_chance_meetings_down():

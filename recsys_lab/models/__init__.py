@@ -9,9 +9,15 @@ _HOME = {
     "Recommender": "base",
     "Popularity": "popularity",
     "SessionPopularity": "popularity",
+    "RecentPopularity": "popularity",
+    "BetaPopularity": "popularity",
     "AssociationRules": "item_to_item",
     "SequentialRules": "item_to_item",
     "ItemKNN": "item_to_item",
+    "FrequentlyBoughtTogether": "item_to_item",
+    "SessionKNN": "session_knn",
+    "ALS": "factorisation",
+    "BPR": "factorisation",
 }
 __all__ = list(_HOME)
 

@@ -1,0 +1,216 @@
+"""Session neighbours: find past sessions that are like this one, and recommend what was in them.
+
+Three published models are one idea with more and more time in it:
+
+- ``"sknn"`` (Jannach & Ludewig, RecSys 2017): sessions are sets. The similarity of the session A and a past session B
+  is the cosine ``|A ∩ B| / sqrt(|A| |B|)``, and an item's score the sum over the neighbours that hold it.
+- ``"vsknn"`` (Ludewig & Jannach, UMUAI 2018): what was clicked lately counts more. With p the last position (from 1) of
+  an item in A and L the number of clicks, ``sim = Σ weighting(p, L) / |A|`` over the shared items. A neighbour counts
+  ``sim · weighting_score(L - p* + 1)`` where p* belongs to the latest shared item, and an item's sum is multiplied by
+  ``1 + idf_weighting · idf``.
+- ``"stan"`` (Garg et al., SIGIR 2019): three exponential decays. ``sim = Σ w(p) / sqrt(Σ w² |B|)`` with
+  ``w(p) = exp((p - L) / lambda_spw)``; times ``exp(-age of B / lambda_snh)``; and each item of B times
+  ``exp(-|position - position of the latest shared item in B| / lambda_inh)``.
+
+Only the `sample_size` latest sessions that share an item are looked at, and the `k` most similar of them count; equal
+ones by recency. No score is stored: what is learned is the log itself, turned round.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from recsys_lab.interactions import Sessions
+from recsys_lab.models.base import Recommender
+
+DAY_NS = 24 * 3600 * 10**9
+VARIANTS = ("vsknn", "sknn", "stan")
+#: Weight of the click at position p of L, and of the click `step` clicks from the end (1: the last).
+WEIGHTINGS = {
+    "same": lambda p, length: 1.0,
+    "div": lambda p, length: p / length,
+    "log": lambda p, length: 1 / np.log10(length - p + 1.7),
+    "quadratic": lambda p, length: (p / length) ** 2,
+}
+SCORE_WEIGHTINGS = {
+    "same": lambda step: np.ones(len(step)),
+    "div": lambda step: 1 / step,
+    "log": lambda step: 1 / np.log10(step + 1.7),
+    "quadratic": lambda step: 1 / step**2,
+}
+
+
+class SessionKNN(Recommender):
+    """Neighbours of the whole session; see the head of this module for the formulae.
+
+    Parameters
+    ----------
+    variant : {"vsknn", "sknn", "stan"}
+    k : int
+        Neighbours that count.
+    sample_size : int
+        Latest sessions among which they are looked for.
+    weighting, weighting_score : {"same", "div", "log", "quadratic"}
+        Of V-SKNN: how much a click counts by its position, and a neighbour by the latest click that it shares.
+    idf_weighting : float
+        Of V-SKNN: how much rare items are favoured; 0 turns it off. ``idf = log(sessions / clicks on the item)``.
+    lambda_spw, lambda_inh : float
+        Of STAN, in clicks: how far back the session, and how far from the shared item the neighbour, still counts.
+    lambda_snh : float
+        Of STAN, in days: how old a neighbour may be. Without effect in a log that has no times.
+
+    Attributes
+    ----------
+    items_, positions_ : ndarray of int32, shape (n_pairs,)
+        Distinct items of each training session, latest session first, and the last position (from 1) of each.
+    offsets_ : ndarray of int64, shape (n_sessions + 1,)
+        Where each session's items start. In a log without times, later in the log stands for more recent.
+    postings_ : ndarray of int32, shape (n_pairs,)
+        The sessions of each item, latest first.
+    postings_offsets_ : ndarray of int64, shape (n_items + 1,)
+    age_ : ndarray of float64, shape (n_sessions,)
+        Days from the end of each session to the end of training. Of STAN's decay by age only differences between
+        neighbours matter for the order, so the age at the end of training does as well as the age at the time of the
+        question.
+    """
+
+    floor = 0.0
+
+    def __init__(
+        self,
+        variant: str = "vsknn",
+        k: int = 500,
+        sample_size: int = 5000,
+        weighting: str = "quadratic",
+        weighting_score: str = "div",
+        idf_weighting: float = 5.0,
+        lambda_spw: float = 1.02,
+        lambda_snh: float = 5.0,
+        lambda_inh: float = 2.05,
+    ):
+        self.variant, self.k, self.sample_size = variant, k, sample_size
+        self.weighting, self.weighting_score, self.idf_weighting = weighting, weighting_score, idf_weighting
+        self.lambda_spw, self.lambda_snh, self.lambda_inh = lambda_spw, lambda_snh, lambda_inh
+
+    def _fit(self, sessions: Sessions, impressions) -> None:
+        self._check_parameters()
+        ends = sessions.ends if sessions.has_time else np.arange(len(sessions))
+        sessions = sessions.take(np.lexsort((np.arange(len(sessions)), ends))[::-1])
+        session, position = sessions.session_of_click, sessions.positions
+        order = np.lexsort((position, sessions.items, session))
+        pair = session[order] * sessions.n_items + sessions.items[order]
+        last = order[np.append(pair[1:] != pair[:-1], True)]  # an item's last click in the session
+        self.items_, self.positions_ = sessions.items[last], (position[last] + 1).astype(np.int32)
+        self.offsets_ = _offsets(session[last], len(sessions))
+        by_item = np.argsort(self.items_, kind="stable")
+        self.postings_ = session[last][by_item].astype(np.int32)
+        self.postings_offsets_ = _offsets(self.items_, sessions.n_items)
+        ages = (sessions.ends.max() - sessions.ends) / DAY_NS if sessions.has_time else np.zeros(len(sessions))
+        self.age_ = ages.astype(np.float64)
+
+    def _score(self, sessions: Sessions, rows: np.ndarray) -> np.ndarray:
+        scores = np.zeros((len(rows), sessions.n_items), np.float32)
+        starts = sessions.offsets[sessions.session_of_click[rows]]
+        # two numbers a training session, made once and cleaned after each row: a row costs what it touches
+        notes = np.zeros(len(self.offsets_) - 1), np.zeros(len(self.offsets_) - 1, np.int64)
+        factor = self._item_factor()
+        for out, start, row in zip(scores, starts, rows, strict=True):
+            clicks = sessions.items[start : row + 1].tolist()
+            neighbours, similarity, latest = self._neighbours(clicks, *notes)
+            out[:] = self._sum(neighbours, similarity, latest, clicks) * factor
+        return scores
+
+    def _neighbours(self, clicks: list[int], total: np.ndarray, latest: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Return the k most similar sessions, their similarity, and the position of the latest shared click."""
+        last = _last_positions(clicks)
+        weights = self._weights(np.array(list(last.values())), len(clicks))
+        found = []
+        for (item, position), weight in zip(last.items(), weights, strict=True):
+            # of one item's sessions, only the latest `sample_size` can be among those of all items
+            start, stop = self.postings_offsets_[item], self.postings_offsets_[item + 1]
+            having = self.postings_[start : min(stop, start + self.sample_size)]
+            found.append(having[total[having] == 0])
+            total[having] += weight
+            latest[having] = position  # positions only grow
+        touched = np.concatenate(found)
+        near = touched
+        if len(near) > self.sample_size:
+            near = np.partition(near, self.sample_size)[: self.sample_size]  # a small number is a late session
+        # single precision: what is equal but for the last bits of a sum is equal, and recency decides
+        similarity = self._similarity(total[near], near, weights).astype(np.float32)
+        keep = _strongest(similarity, near, self.k)
+        near, similarity, position = near[keep], similarity[keep], latest[near[keep]]
+        total[touched] = 0
+        return near, similarity, position
+
+    def _weights(self, positions: np.ndarray, length: int) -> np.ndarray:
+        """How much each distinct item of the session counts, by its last position."""
+        if self.variant == "sknn":
+            return np.ones(len(positions))
+        if self.variant == "stan":
+            return np.exp((positions - length) / self.lambda_spw)
+        return WEIGHTINGS[self.weighting](positions, length) * np.ones(len(positions))
+
+    def _similarity(self, total: np.ndarray, near: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        if self.variant == "vsknn":
+            return total / len(weights)
+        cosine = total / np.sqrt((weights**2).sum() * (self.offsets_[near + 1] - self.offsets_[near]))
+        return cosine * np.exp(-self.age_[near] / self.lambda_snh) if self.variant == "stan" else cosine
+
+    def _sum(self, neighbours, similarity, latest, clicks) -> np.ndarray:
+        """Add up what the neighbours hold, shape (n_items,)."""
+        if self.variant == "vsknn":
+            similarity = similarity * SCORE_WEIGHTINGS[self.weighting_score](len(clicks) - latest + 1)
+        lengths = self.offsets_[neighbours + 1] - self.offsets_[neighbours]
+        pairs = np.repeat(self.offsets_[neighbours] - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
+        items, weights = self.items_[pairs], np.repeat(similarity, lengths)
+        if self.variant == "stan":
+            weights = weights * self._near_shared(items, self.positions_[pairs], lengths, clicks)
+        return np.bincount(items, weights, len(self.vocabulary_))
+
+    def _near_shared(self, items, positions, lengths, clicks) -> np.ndarray:
+        """STAN's last decay: how far each item of a neighbour stands from the latest item that it shares."""
+        shared = np.where(np.isin(items, clicks), positions, 0)
+        latest = np.maximum.reduceat(shared, np.cumsum(lengths) - lengths)
+        return np.exp(-np.abs(positions - np.repeat(latest, lengths)) / self.lambda_inh)
+
+    def _item_factor(self) -> np.ndarray | float:
+        if self.variant != "vsknn" or not self.idf_weighting:
+            return 1.0
+        idf = np.log((len(self.offsets_) - 1) / np.maximum(self.popularity_, 1))
+        return 1 + self.idf_weighting * np.maximum(idf, 0)
+
+    def _check_parameters(self) -> None:
+        for name, given, known in (
+            ("variant", self.variant, VARIANTS),
+            ("weighting", self.weighting, WEIGHTINGS),
+            ("weighting_score", self.weighting_score, SCORE_WEIGHTINGS),
+        ):
+            if given not in known:
+                raise ValueError(f"SessionKNN: {name}={given!r}; choose one of {', '.join(known)}.")
+        for name in ("k", "sample_size", "lambda_spw", "lambda_snh", "lambda_inh"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"SessionKNN: {name} must be above 0, not {getattr(self, name)}.")
+
+
+def _last_positions(clicks: list[int]) -> dict[int, int]:
+    """Map each distinct item to the position (from 1) of its last click, in the order of these positions."""
+    last: dict[int, int] = {}
+    for position, item in enumerate(clicks, start=1):
+        last.pop(item, None)
+        last[item] = position
+    return last
+
+
+def _offsets(sorted_or_not: np.ndarray, n: int) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum(np.bincount(sorted_or_not, minlength=n))]).astype(np.int64)
+
+
+def _strongest(similarity: np.ndarray, sessions: np.ndarray, k: int) -> np.ndarray | slice:
+    """Where the k highest similarities are; of equal ones those of the latest sessions (the smallest numbers)."""
+    if len(similarity) <= k:
+        return slice(None)
+    bound = np.partition(similarity, len(similarity) - k)[len(similarity) - k]
+    above, equal = np.flatnonzero(similarity > bound), np.flatnonzero(similarity == bound)
+    latest = np.argsort(sessions[equal], kind="stable")[: k - len(above)]
+    return np.concatenate([above, equal[latest]])
