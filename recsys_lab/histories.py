@@ -118,10 +118,13 @@ def user_items(sessions: Sessions, by: str = "session", weights=None) -> sparse.
     weights = np.ones(sessions.n_clicks, np.float32) if weights is None else np.asarray(weights, np.float32)
     if weights.shape != (sessions.n_clicks,):
         raise ValueError(f"user_items: {sessions.n_clicks} clicks need as many weights, not shape {weights.shape}.")
+    shape = (len(sessions) if by == "session" else len(sessions.user_vocabulary), sessions.n_items)
     known = (sessions.items >= 0) & (owner >= 0)
-    n_rows = len(sessions) if by == "session" else len(sessions.user_vocabulary)
-    cells = (weights[known], (owner[known], sessions.items[known]))
-    return sparse.csr_matrix(cells, shape=(n_rows, sessions.n_items))  # adds what falls into one cell
+    if by == "session" and known.all():  # the clicks lie row by row already
+        matrix = sparse.csr_matrix((weights.copy(), sessions.items.copy(), sessions.offsets), shape=shape)
+        matrix.sum_duplicates()
+        return matrix
+    return sparse.csr_matrix((weights[known], (owner[known], sessions.items[known])), shape=shape)  # adds them too
 
 
 def _keep(sessions: Sessions, clicks: np.ndarray) -> Sessions:

@@ -63,23 +63,99 @@ def top_k(scores, k: int, above: float = -np.inf) -> np.ndarray:
         scores = scores.astype(np.float64)
     if scores.ndim == 1:
         return top_k(scores[None], k, above)[0]
-    lists = np.full((len(scores), min(k, scores.shape[1])), -1, np.int64)
-    if lists.size:
-        for row, out in zip(scores, lists, strict=True):
-            best = _top_k(row, len(out), above)
-            out[: len(best)] = best
-    return lists
+    if scores.size == 0:
+        return np.full((len(scores), min(k, scores.shape[1])), -1, np.int64)
+    return Leaders(scores, k).lists(above)
 
 
-def _top_k(row: np.ndarray, k: int, above: float) -> np.ndarray:
-    bound = _bound(row, k)
-    reached = row >= bound
-    if np.count_nonzero(reached) <= 4 * k:
-        items = reached.nonzero()[0]
-    else:  # the bound was loose, mostly because many items tie at it
-        items = _exactly_k(row, k, bound)
-    best = items[(-row[items]).argsort(kind="stable")[:k]]
-    return best if bound > above else best[row[best] > above]
+class Leaders:
+    """The few items of each row that can be among its first k, for lists and for ranks.
+
+    Parameters
+    ----------
+    scores : ndarray of float, shape (n_rows, n_items)
+        ``-inf`` marks items that are no candidates. Not copied: leave it as it is.
+    k : int
+
+    Attributes
+    ----------
+    bounds : ndarray of float, shape (n_rows,)
+        A score of each row that at least k items reach, and mostly few more.
+    items : ndarray of int64, shape (n_rows, widest)
+        The items that reach it, in the order of their indices.
+    values : ndarray of float, shape (n_rows, widest)
+        Their scores, filled up with ``-inf``.
+    crowded : ndarray of int64
+        Rows in which so many items reach it, mostly because they tie at it, that they are not listed here.
+
+    Raises
+    ------
+    ValueError
+        If a score is NaN.
+    """
+
+    def __init__(self, scores: np.ndarray, k: int):
+        self.scores, (n_rows, n_items) = scores, scores.shape
+        self.k = min(k, n_items)
+        self.bounds = _bounds(scores, self.k)
+        reached = scores >= self.bounds[:, None]
+        counts = np.count_nonzero(reached, axis=1)
+        self.crowded = np.flatnonzero(counts > 4 * self.k)
+        reached[self.crowded], counts[self.crowded] = False, 0
+        flat = reached.ravel().nonzero()[0]
+        row = np.repeat(np.arange(n_rows), counts)
+        place = np.arange(len(flat)) - np.repeat(np.cumsum(counts) - counts, counts)
+        self.items = np.zeros((n_rows, counts.max(initial=0)), np.int64)
+        self.values = np.full(self.items.shape, -np.inf, scores.dtype)
+        self.items[row, place], self.values[row, place] = flat - row * n_items, scores.ravel()[flat]
+
+    def lists(self, above: float = -np.inf) -> np.ndarray:
+        """Return the top-k lists of `top_k`."""
+        lists = np.full((len(self.scores), self.k), -1, np.int64)
+        order = np.argsort(-self.values, axis=1, kind="stable")[:, : self.k]
+        best = np.take_along_axis(self.values, order, axis=1) > above
+        lists[:, : order.shape[1]] = np.where(best, np.take_along_axis(self.items, order, axis=1), -1)
+        for i in self.crowded:
+            row = self.scores[i]
+            items = _exactly_k(row, self.k, self.bounds[i])
+            items = items[(-row[items]).argsort(kind="stable")]
+            lists[i] = np.where(row[items] > above, items, -1)
+        return lists
+
+    def ranks(self, rows, targets, ties: str = "middle") -> np.ndarray:
+        """Return the ranks (from 1) of several targets in each row, as far as k.
+
+        Parameters
+        ----------
+        rows, targets : array-like of int, shape (n_targets,)
+            Row and item index of each target.
+        ties : {"middle", "optimistic", "pessimistic"}
+            As in `target_ranks`, which gives the same ranks, one target a row.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_targets,)
+            Infinity beyond k, and for an item scored ``-inf``.
+
+        Examples
+        --------
+        >>> Leaders(np.array([[0.9, 0.5, 0.5, 0.1]]), k=3).ranks([0, 0, 0], [0, 2, 3])
+        array([1. , 2.5, inf])
+        """
+        _check_ties(ties)
+        rows, targets = np.asarray(rows, dtype=np.int64), np.asarray(targets, dtype=np.int64)
+        ranks, values = np.full(len(targets), np.inf), self.scores[rows, targets]
+        _refuse_nan(values, targets)
+        near = (values >= self.bounds[rows]) & (values > -np.inf)
+        crowded = np.isin(rows, self.crowded) & near
+        if crowded.any():
+            ranks[crowded] = target_ranks(self.scores[rows[crowded]], targets[crowded], ties)
+        near &= ~crowded
+        rivals, mine = self.values[rows[near]], values[near, None]  # (n_near, widest): all that may be before a target
+        equals = (rivals == mine).sum(axis=1) - 1
+        behind = {"optimistic": 0, "middle": 0.5, "pessimistic": 1}[ties] * equals
+        ranks[near] = 1 + (rivals > mine).sum(axis=1) + behind
+        return np.where(ranks <= self.k, ranks, np.inf)
 
 
 def _exactly_k(row: np.ndarray, k: int, bound) -> np.ndarray:
@@ -96,21 +172,21 @@ def _exactly_k(row: np.ndarray, k: int, bound) -> np.ndarray:
     return np.sort(np.concatenate([above, equal[: k - len(above)]]))
 
 
-def _bound(row: np.ndarray, k: int):
-    """A value that at least k scores reach, and as few more as is cheap to find out."""
-    n_groups = 16 * k
-    tail = len(row) % n_groups
-    if len(row) < 2 * n_groups:
-        maxima = row.copy()
+def _bounds(scores: np.ndarray, k: int) -> np.ndarray:
+    """For each row a value that at least k scores reach, and as few more as is cheap to find out."""
+    n_rows, n_items = scores.shape
+    n_groups, tail = 16 * k, n_items % (16 * k)
+    if n_items < 2 * n_groups:
+        maxima = scores.copy()
     else:
-        maxima = np.maximum.reduce(row[: len(row) - tail].reshape(-1, n_groups))
-        np.maximum(maxima[:tail], row[len(row) - tail :], out=maxima[:tail])
-    maxima.partition(len(maxima) - k)
-    highest = np.maximum.reduce(maxima[len(maxima) - k :])
-    if highest != highest:  # NaN survives maximum and sorts last
-        where = int(np.flatnonzero(np.isnan(row))[0])
+        maxima = scores[:, : n_items - tail].reshape(n_rows, -1, n_groups).max(axis=1)
+        np.maximum(maxima[:, :tail], scores[:, n_items - tail :], out=maxima[:, :tail])
+    maxima.partition(maxima.shape[1] - k, axis=1)
+    highest = maxima[:, maxima.shape[1] - k :].max(axis=1)
+    if (highest != highest).any():  # NaN survives maximum and sorts last
+        where = int(np.flatnonzero(np.isnan(scores).any(axis=0))[0])
         raise ValueError(f"the score of item {where} is NaN. A model that diverged, or 0/0 in its scores?")
-    return maxima[len(maxima) - k]
+    return maxima[:, maxima.shape[1] - k]
 
 
 def target_ranks(scores, targets, ties: str = "middle") -> np.ndarray:
@@ -143,8 +219,7 @@ def target_ranks(scores, targets, ties: str = "middle") -> np.ndarray:
     >>> [float(target_ranks(scores, [2], ties)[0]) for ties in ("optimistic", "middle", "pessimistic")]
     [2.0, 2.5, 3.0]
     """
-    if ties not in TIES:
-        raise ValueError(f"ties={ties!r}: choose one of {TIES}.")
+    _check_ties(ties)
     scores, targets = np.asarray(scores), np.asarray(targets, dtype=np.int64)
     n_rows, n_items = scores.shape
     if targets.shape != (n_rows,):
@@ -167,38 +242,11 @@ def target_ranks(scores, targets, ties: str = "middle") -> np.ndarray:
     return ranks
 
 
-def set_ranks(row, targets, k: int, ties: str = "middle") -> np.ndarray:
-    """Return the ranks (from 1) of several target items in one row of scores.
-
-    Parameters
-    ----------
-    row : ndarray of float, shape (n_items,)
-    targets : array-like of int, shape (n_targets,)
-        Item indices, each one once.
-    k : int
-        Only ranks up to k are wanted: what surely lies beyond is not counted out.
-    ties : {"middle", "optimistic", "pessimistic"}
-        As in `target_ranks`, which gives the same ranks for one target at a time.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_targets,)
-        Infinity beyond k, and for an item scored ``-inf``.
-
-    Examples
-    --------
-    >>> set_ranks(np.array([0.9, 0.5, 0.5, 0.1]), [0, 2, 3], k=3)
-    array([1. , 2.5, inf])
-    """
+def _check_ties(ties: str) -> None:
     if ties not in TIES:
         raise ValueError(f"ties={ties!r}: choose one of {TIES}.")
-    values = row[np.asarray(targets, dtype=np.int64)]
-    if np.isnan(values).any():
-        raise ValueError("the score of a target item is NaN. A model that diverged?")
-    bound = _bound(row, min(k, len(row)))
-    reached = row[row >= bound]  # whatever is above a target among the first k, or ties with it, is in here
-    reached.sort()
-    higher = len(reached) - reached.searchsorted(values, "right")
-    equals = len(reached) - higher - reached.searchsorted(values, "left") - 1
-    ranks = 1.0 + higher + {"optimistic": 0, "middle": 0.5, "pessimistic": 1}[ties] * equals
-    return np.where((values >= bound) & (values > -np.inf) & (ranks <= k), ranks, np.inf)
+
+
+def _refuse_nan(values: np.ndarray, targets: np.ndarray) -> None:
+    if (values != values).any():
+        raise ValueError(f"the score of target item {targets[values != values][0]} is NaN. A model that diverged?")

@@ -10,7 +10,7 @@ from recsys_lab.histories import hold_out, user_items
 from recsys_lab.interactions import Sessions, Vocabulary
 from recsys_lab.models import ItemKNN, Popularity, SessionPopularity
 from recsys_lab.models.base import Recommender
-from recsys_lab.ranking import set_ranks, target_ranks
+from recsys_lab.ranking import Leaders, target_ranks
 
 
 class Factors(Recommender):
@@ -39,24 +39,27 @@ MODEL = Factors(len(TRAIN), TRAIN.n_items)
 
 @pytest.mark.parametrize("ties", ["middle", "optimistic", "pessimistic"])
 @pytest.mark.parametrize("k", [1, 3, 20, 500])
-def test_set_ranks_are_target_ranks_up_to_k(ties, k):
+def test_ranks_of_leaders_are_target_ranks_up_to_k(ties, k):
     rng = np.random.default_rng(k)
-    for _ in range(200):
-        n = int(rng.integers(1, 900))
-        row = rng.integers(0, 1 + int(rng.integers(0, 300)), n).astype(np.float32)
-        row[rng.random(n) < 0.1] = -np.inf
-        targets = rng.permutation(n)[: rng.integers(1, 8)]
-        one_by_one = np.array([target_ranks(row[None], [t], ties)[0] for t in targets])
+    for _ in range(100):
+        n_rows, n_items = int(rng.integers(1, 9)), int(rng.integers(1, 900))
+        scores = rng.integers(0, 1 + int(rng.integers(0, 300)), (n_rows, n_items)).astype(np.float32)
+        scores[0] += rng.random(n_items)  # one row without ties
+        scores[rng.random(scores.shape) < 0.1] = -np.inf
+        rows, targets = rng.integers(n_rows, size=20), rng.integers(n_items, size=20)
+        one_by_one = target_ranks(scores[rows], targets, ties)
         expected = np.where(one_by_one <= k, one_by_one, np.inf)
-        np.testing.assert_array_equal(set_ranks(row, targets, k, ties), expected)
+        np.testing.assert_array_equal(Leaders(scores, k).ranks(rows, targets, ties), expected)
 
 
 def test_a_diverged_model_is_named():
-    row = np.array([1.0, np.nan, 2.0])
-    with pytest.raises(ValueError, match="NaN"):
-        set_ranks(row, [0], 2)
+    scores = np.array([[1.0, 2.0, 3.0], [1.0, np.nan, 2.0]])
+    for row, item in ((1, 1), (1, 0)):
+        with pytest.raises(ValueError, match="item 1 is NaN"):
+            Leaders(scores, 2).ranks([row], [item])
     with pytest.raises(ValueError, match="choose one of"):
-        set_ranks(np.ones(3), [0], 2, "best")
+        Leaders(np.ones((1, 3)), 2).ranks([0], [0], "best")
+    assert Leaders(np.ones((1, 3)), 2).ranks([], []).shape == (0,)
 
 
 @pytest.mark.parametrize("k", [5, 20])

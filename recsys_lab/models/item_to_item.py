@@ -19,6 +19,7 @@ an observed count towards the expected one is empirical Bayes (DuMouchel, The Am
 
 from __future__ import annotations
 
+import itertools
 from abc import abstractmethod
 
 import numpy as np
@@ -27,6 +28,8 @@ from scipy import sparse
 from recsys_lab.histories import user_items
 from recsys_lab.interactions import Sessions
 from recsys_lab.models.base import Recommender
+
+BLOCK = 2**20  # clicks whose pairs are gathered at a time, so that memory does not grow with the log
 
 
 class ItemToItem(Recommender):
@@ -71,10 +74,9 @@ class AssociationRules(ItemToItem):
         self.n_rules = n_rules
 
     def _weights(self, sessions: Sessions) -> sparse.csr_matrix:
-        clicks = user_items(sessions).astype(np.float64)
-        pairs = (clicks.T @ clicks).tocsr()  # n_i n_j in each session
+        clicks = user_items(sessions)
+        pairs = _square(clicks)  # n_i n_j in each session
         pairs.setdiag(pairs.diagonal() - self.popularity_)  # n (n - 1) for an item with itself
-        pairs.eliminate_zeros()
         return _strongest(pairs, self.n_rules)
 
 
@@ -170,13 +172,19 @@ class FrequentlyBoughtTogether(ItemToItem):
 
 def _together(sessions: Sessions) -> tuple[sparse.csr_matrix, np.ndarray]:
     """Sessions in which two different items both occur (sparse), and those in which each item does."""
-    occurs = user_items(sessions).astype(np.float64)
+    occurs = user_items(sessions)
     occurs.data[:] = 1  # an item clicked twice in a session occurs once
-    together = (occurs.T @ occurs).tocsr()
+    together = _square(occurs)
     support = together.diagonal()
     together.setdiag(0)
     together.eliminate_zeros()
     return together, support
+
+
+def _square(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
+    """``M' M``, in float64 because counts are added up."""
+    matrix = matrix.astype(np.float64)
+    return (matrix.T @ matrix).tocsr()  # by columns to by rows, which sorts the columns of a row on the way
 
 
 def _recent(sessions: Sessions, rows: np.ndarray, n: int | None) -> sparse.csr_matrix:
@@ -194,30 +202,51 @@ def _recent(sessions: Sessions, rows: np.ndarray, n: int | None) -> sparse.csr_m
 
 def _pairs(sessions: Sessions, max_distance: int, weight) -> sparse.csr_matrix:
     """Sum of weight(distance) over pairs of clicks (earlier item, later item) of one session."""
-    n = sessions.n_items
-    positions, total = sessions.positions, sparse.csr_matrix((n, n))
-    for distance in range(1, max_distance + 1):
-        later = np.flatnonzero(positions >= distance)
-        if len(later) == 0:
-            break
-        values = np.full(len(later), weight(distance))
-        pairs = (sessions.items[later - distance], sessions.items[later])
-        total = total + sparse.csr_matrix((values, pairs), shape=(n, n))
+    total = sparse.csr_matrix((sessions.n_items, sessions.n_items))
+    starts = np.searchsorted(sessions.offsets, np.arange(0, max(sessions.n_clicks, 1), BLOCK), "right") - 1
+    for start, stop in itertools.pairwise([*np.unique(starts), len(sessions)]):
+        block = sessions.part(start, stop)
+        positions, found = block.positions, []
+        for distance in range(1, max_distance + 1):
+            later = np.flatnonzero(positions >= distance)
+            if len(later) == 0:
+                break
+            values = np.full(len(later), weight(distance))
+            found.append((values, block.items[later - distance], block.items[later]))
+        if found:
+            values, earlier, later = (np.concatenate(part) for part in zip(*found, strict=True))
+            total = total + sparse.csr_matrix((values, (earlier, later)), shape=total.shape)
     return total
 
 
 def _strongest(weights: sparse.csr_matrix, n: int) -> sparse.csr_matrix:
     """Keep each row's n largest weights and divide them by the row's largest."""
     kept = _keep_strongest(weights, n)
-    largest = kept.max(axis=1).toarray().ravel()
-    return (sparse.diags(1 / np.where(largest > 0, largest, 1)) @ kept).tocsr()
+    filled = np.flatnonzero(np.diff(kept.indptr))
+    largest = np.ones(kept.shape[0])
+    if len(filled):
+        largest[filled] = np.maximum.reduceat(kept.data, kept.indptr[filled])
+    kept.data = kept.data / np.repeat(largest, np.diff(kept.indptr))
+    return kept
 
 
 def _keep_strongest(weights: sparse.csr_matrix, n: int) -> sparse.csr_matrix:
-    """Keep each row's n largest weights; equal ones by smaller column."""
+    """Keep each row's n largest positive weights, compared in single precision; equal ones by smaller column."""
     weights.sort_indices()
     row = np.repeat(np.arange(weights.shape[0]), np.diff(weights.indptr))
-    order = np.lexsort((weights.indices, -weights.data, row))
-    place = np.arange(len(order)) - weights.indptr[row[order]]
-    keep = order[place < n]
-    return sparse.csr_matrix((weights.data[keep], (row[keep], weights.indices[keep])), shape=weights.shape)
+    strength = weights.data.astype(np.float32)
+    # one number that sorts by row and then by falling weight: the bits of a positive float grow with it. A stable sort
+    # is the quick one here, because the rows are in order already
+    keys = np.sort((row << 32) + (2**32 - 1 - strength.view(np.uint32).astype(np.int64)), kind="stable")
+    lengths = np.diff(weights.indptr)
+    last = np.where(lengths > n, weights.indptr[:-1] + n - 1, weights.indptr[1:] - 1)
+    weakest = np.zeros(len(lengths), np.float32)  # of those that stay, row by row
+    weakest[lengths > 0] = (2**32 - 1 - (keys[last[lengths > 0]] & (2**32 - 1))).astype(np.uint32).view(np.float32)
+    above, equal = strength > weakest[row], strength == weakest[row]
+    room = n - np.bincount(row[above], minlength=len(lengths))
+    before = np.cumsum(equal) - equal  # equal ones of smaller columns, counted from the first row
+    first = np.append(before, 0)[weights.indptr[:-1]]
+    keep = (above | (equal & (before - first[row] < room[row]))) & (strength > 0)
+    kept_rows = np.bincount(row[keep], minlength=len(lengths))
+    indptr = np.concatenate([[0], np.cumsum(kept_rows)])
+    return sparse.csr_matrix((weights.data[keep], weights.indices[keep], indptr), shape=weights.shape)

@@ -61,11 +61,11 @@ class SessionKNN(Recommender):
 
     Attributes
     ----------
-    items_, positions_ : ndarray of int32, shape (n_pairs,)
+    items_, positions_ : ndarray of int64, shape (n_pairs,)
         Distinct items of each training session, latest session first, and the last position (from 1) of each.
     offsets_ : ndarray of int64, shape (n_sessions + 1,)
         Where each session's items start. In a log without times, later in the log stands for more recent.
-    postings_ : ndarray of int32, shape (n_pairs,)
+    postings_ : ndarray of int64, shape (n_pairs,)
         The sessions of each item, latest first.
     postings_offsets_ : ndarray of int64, shape (n_items + 1,)
     age_ : ndarray of float64, shape (n_sessions,)
@@ -100,10 +100,11 @@ class SessionKNN(Recommender):
         order = np.lexsort((position, sessions.items, session))
         pair = session[order] * sessions.n_items + sessions.items[order]
         last = order[np.append(pair[1:] != pair[:-1], True)]  # an item's last click in the session
-        self.items_, self.positions_ = sessions.items[last], (position[last] + 1).astype(np.int32)
+        # int64, because numpy would turn anything else into it at every look-up
+        self.items_, self.positions_ = sessions.items[last].astype(np.int64), position[last] + 1
         self.offsets_ = _offsets(session[last], len(sessions))
         by_item = np.argsort(self.items_, kind="stable")
-        self.postings_ = session[last][by_item].astype(np.int32)
+        self.postings_ = session[last][by_item]
         self.postings_offsets_ = _offsets(self.items_, sessions.n_items)
         ages = (sessions.ends.max() - sessions.ends) / DAY_NS if sessions.has_time else np.zeros(len(sessions))
         self.age_ = ages.astype(np.float64)
@@ -111,37 +112,39 @@ class SessionKNN(Recommender):
     def _score(self, sessions: Sessions, rows: np.ndarray) -> np.ndarray:
         scores = np.zeros((len(rows), sessions.n_items), np.float32)
         starts = sessions.offsets[sessions.session_of_click[rows]]
-        # two numbers a training session, made once and cleaned after each row: a row costs what it touches
-        notes = np.zeros(len(self.offsets_) - 1), np.zeros(len(self.offsets_) - 1, np.int64)
+        # a number for each training session, made once and cleaned after each row: a row costs what it touches
+        notes = np.zeros(len(self.offsets_) - 1)
         factor = self._item_factor()
         for out, start, row in zip(scores, starts, rows, strict=True):
             clicks = sessions.items[start : row + 1].tolist()
-            neighbours, similarity, latest = self._neighbours(clicks, *notes)
-            out[:] = self._sum(neighbours, similarity, latest, clicks) * factor
+            out[:] = self._sum(*self._neighbours(clicks, notes), clicks) * factor
         return scores
 
-    def _neighbours(self, clicks: list[int], total: np.ndarray, latest: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Return the k most similar sessions, their similarity, and the position of the latest shared click."""
+    def _neighbours(self, clicks: list[int], total: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Return the k most similar sessions, their similarity, and the position of the latest click they share."""
         last = _last_positions(clicks)
-        weights = self._weights(np.array(list(last.values())), len(clicks))
+        positions = np.array(list(last.values()))
+        weights = self._weights(positions, len(clicks))
         found = []
-        for (item, position), weight in zip(last.items(), weights, strict=True):
+        for item, weight in zip(last, weights.tolist(), strict=True):  # the latest click first
             # of one item's sessions, only the latest `sample_size` can be among those of all items
             start, stop = self.postings_offsets_[item], self.postings_offsets_[item + 1]
             having = self.postings_[start : min(stop, start + self.sample_size)]
-            found.append(having[total[having] == 0])
-            total[having] += weight
-            latest[having] = position  # positions only grow
-        touched = np.concatenate(found)
-        near = touched
-        if len(near) > self.sample_size:
-            near = np.partition(near, self.sample_size)[: self.sample_size]  # a small number is a late session
+            so_far = total[having]
+            found.append(having[so_far == 0])
+            total[having] = so_far + weight
+        near = touched = np.concatenate(found)
+        latest = np.repeat(positions, [len(f) for f in found])
+        if len(near) > self.sample_size:  # a small number is a late session
+            recent = np.argpartition(near, self.sample_size)[: self.sample_size]
+            near, latest = near[recent], latest[recent]
         # single precision: what is equal but for the last bits of a sum is equal, and recency decides
         similarity = self._similarity(total[near], near, weights).astype(np.float32)
-        keep = _strongest(similarity, near, self.k)
-        near, similarity, position = near[keep], similarity[keep], latest[near[keep]]
         total[touched] = 0
-        return near, similarity, position
+        if len(near) > self.k:
+            keep = _strongest(similarity, near, self.k)
+            near, similarity, latest = near[keep], similarity[keep], latest[keep]
+        return near, similarity, latest
 
     def _weights(self, positions: np.ndarray, length: int) -> np.ndarray:
         """How much each distinct item of the session counts, by its last position."""
@@ -161,8 +164,10 @@ class SessionKNN(Recommender):
         """Add up what the neighbours hold, shape (n_items,)."""
         if self.variant == "vsknn":
             similarity = similarity * SCORE_WEIGHTINGS[self.weighting_score](len(clicks) - latest + 1)
-        lengths = self.offsets_[neighbours + 1] - self.offsets_[neighbours]
-        pairs = np.repeat(self.offsets_[neighbours] - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
+        starts = self.offsets_[neighbours]
+        lengths = self.offsets_[neighbours + 1] - starts
+        ends = lengths.cumsum()
+        pairs = np.repeat(starts - ends + lengths, lengths) + np.arange(ends[-1] if len(ends) else 0)
         items, weights = self.items_[pairs], np.repeat(similarity, lengths)
         if self.variant == "stan":
             weights = weights * self._near_shared(items, self.positions_[pairs], lengths, clicks)
@@ -194,11 +199,10 @@ class SessionKNN(Recommender):
 
 
 def _last_positions(clicks: list[int]) -> dict[int, int]:
-    """Map each distinct item to the position (from 1) of its last click, in the order of these positions."""
+    """Map each distinct item to the position (from 1) of its last click, the latest click first."""
     last: dict[int, int] = {}
-    for position, item in enumerate(clicks, start=1):
-        last.pop(item, None)
-        last[item] = position
+    for position in range(len(clicks), 0, -1):
+        last.setdefault(clicks[position - 1], position)
     return last
 
 
@@ -206,10 +210,8 @@ def _offsets(sorted_or_not: np.ndarray, n: int) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(np.bincount(sorted_or_not, minlength=n))]).astype(np.int64)
 
 
-def _strongest(similarity: np.ndarray, sessions: np.ndarray, k: int) -> np.ndarray | slice:
+def _strongest(similarity: np.ndarray, sessions: np.ndarray, k: int) -> np.ndarray:
     """Where the k highest similarities are; of equal ones those of the latest sessions (the smallest numbers)."""
-    if len(similarity) <= k:
-        return slice(None)
     bound = np.partition(similarity, len(similarity) - k)[len(similarity) - k]
     above, equal = np.flatnonzero(similarity > bound), np.flatnonzero(similarity == bound)
     latest = np.argsort(sessions[equal], kind="stable")[: k - len(above)]
