@@ -110,6 +110,16 @@ def test_by_hand():
     assert scores[2] == pytest.approx(2 / math.sqrt(6)) and scores[3] == pytest.approx(1 / 2)
 
 
+def test_a_long_history_counts_each_neighbour_once():
+    """A click so far back that STAN's weight for it is nearly 0 finds its sessions all the same, once."""
+    train = Sessions.from_lists([[0, 1, 2, 3000]] + [[i] for i in range(2000)])
+    scores = SessionKNN("stan", lambda_spw=0.5).fit(train).score(train.take([0]).recode(train.vocabulary))
+    history = Sessions.from_lists([list(range(2000))], train.vocabulary)
+    model = SessionKNN("stan", lambda_spw=0.5).fit(train)
+    neighbours, _, _ = model._neighbours(history.items.tolist(), np.zeros(len(train)))
+    assert len(neighbours) == len(set(neighbours.tolist())) and scores.shape == (4, 2001)
+
+
 def test_of_equal_neighbours_the_latest_count():
     train = Sessions.from_lists([["a", "old"], ["a", "new"]])
     assert SessionKNN(k=1, idf_weighting=0).fit(train).recommend(["a"]).tolist() == ["a", "new"]

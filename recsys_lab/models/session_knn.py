@@ -18,6 +18,9 @@ ones by recency. No score is stored: what is learned is the log itself, turned r
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import numpy as np
 
 from recsys_lab.interactions import Sessions
@@ -25,17 +28,17 @@ from recsys_lab.models.base import Recommender
 
 DAY_NS = 24 * 3600 * 10**9
 VARIANTS = ("vsknn", "sknn", "stan")
-#: Weight of the click at position p of L, and of the click `step` clicks from the end (1: the last).
-WEIGHTINGS = {
+#: Weight of the click at position p of L, and of a neighbour by the step from the end (1: the last) of what it shares.
+WEIGHTINGS: dict[str, Callable[[int, int], float]] = {
     "same": lambda p, length: 1.0,
     "div": lambda p, length: p / length,
-    "log": lambda p, length: 1 / np.log10(length - p + 1.7),
+    "log": lambda p, length: 1 / math.log10(length - p + 1.7),
     "quadratic": lambda p, length: (p / length) ** 2,
 }
-SCORE_WEIGHTINGS = {
-    "same": lambda step: np.ones(len(step)),
+SCORE_WEIGHTINGS: dict[str, Callable[[int], float]] = {
+    "same": lambda step: 1.0,
     "div": lambda step: 1 / step,
-    "log": lambda step: 1 / np.log10(step + 1.7),
+    "log": lambda step: 1 / math.log10(step + 1.7),
     "quadratic": lambda step: 1 / step**2,
 }
 
@@ -72,6 +75,8 @@ class SessionKNN(Recommender):
         Days from the end of each session to the end of training. Of STAN's decay by age only differences between
         neighbours matter for the order, so the age at the end of training does as well as the age at the time of the
         question.
+    factor_ : ndarray of float64, shape (n_items,)
+        What an item's sum is multiplied by.
     """
 
     floor = 0.0
@@ -108,25 +113,26 @@ class SessionKNN(Recommender):
         self.postings_offsets_ = _offsets(self.items_, sessions.n_items)
         ages = (sessions.ends.max() - sessions.ends) / DAY_NS if sessions.has_time else np.zeros(len(sessions))
         self.age_ = ages.astype(np.float64)
+        idf = np.log(len(sessions) / np.maximum(self.popularity_, 1))
+        favoured = self.variant == "vsknn"
+        self.factor_ = 1 + self.idf_weighting * np.maximum(idf, 0) * favoured
 
     def _score(self, sessions: Sessions, rows: np.ndarray) -> np.ndarray:
         scores = np.zeros((len(rows), sessions.n_items), np.float32)
         starts = sessions.offsets[sessions.session_of_click[rows]]
         # a number for each training session, made once and cleaned after each row: a row costs what it touches
         notes = np.zeros(len(self.offsets_) - 1)
-        factor = self._item_factor()
         for out, start, row in zip(scores, starts, rows, strict=True):
             clicks = sessions.items[start : row + 1].tolist()
-            out[:] = self._sum(*self._neighbours(clicks, notes), clicks) * factor
+            np.multiply(self._sum(*self._neighbours(clicks, notes), clicks), self.factor_, out=out, casting="same_kind")
         return scores
 
     def _neighbours(self, clicks: list[int], total: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Return the k most similar sessions, their similarity, and the position of the latest click they share."""
+        """Return the k most similar sessions, their similarity, and what each counts for the latest shared click."""
         last = _last_positions(clicks)
-        positions = np.array(list(last.values()))
-        weights = self._weights(positions, len(clicks))
+        weights = [self._weight(position, len(clicks)) for position in last.values()]
         found = []
-        for item, weight in zip(last, weights.tolist(), strict=True):  # the latest click first
+        for item, weight in zip(last, weights, strict=True):  # the latest click first
             # of one item's sessions, only the latest `sample_size` can be among those of all items
             start, stop = self.postings_offsets_[item], self.postings_offsets_[item + 1]
             having = self.postings_[start : min(stop, start + self.sample_size)]
@@ -134,41 +140,41 @@ class SessionKNN(Recommender):
             found.append(having[so_far == 0])
             total[having] = so_far + weight
         near = touched = np.concatenate(found)
-        latest = np.repeat(positions, [len(f) for f in found])
+        counts = np.repeat([self._count(len(clicks) - p + 1) for p in last.values()], [len(f) for f in found])
         if len(near) > self.sample_size:  # a small number is a late session
             recent = np.argpartition(near, self.sample_size)[: self.sample_size]
-            near, latest = near[recent], latest[recent]
+            near, counts = near[recent], counts[recent]
         # single precision: what is equal but for the last bits of a sum is equal, and recency decides
         similarity = self._similarity(total[near], near, weights).astype(np.float32)
         total[touched] = 0
         if len(near) > self.k:
             keep = _strongest(similarity, near, self.k)
-            near, similarity, latest = near[keep], similarity[keep], latest[keep]
-        return near, similarity, latest
+            near, similarity, counts = near[keep], similarity[keep], counts[keep]
+        return near, similarity, counts
 
-    def _weights(self, positions: np.ndarray, length: int) -> np.ndarray:
-        """How much each distinct item of the session counts, by its last position."""
-        if self.variant == "sknn":
-            return np.ones(len(positions))
-        if self.variant == "stan":
-            return np.exp((positions - length) / self.lambda_spw)
-        return WEIGHTINGS[self.weighting](positions, length) * np.ones(len(positions))
+    def _weight(self, position: int, length: int) -> float:
+        """How much an item of the session counts, by its last position."""
+        if self.variant == "stan":  # never 0, by which a session that was not seen yet is known
+            return max(math.exp((position - length) / self.lambda_spw), 1e-300)
+        return 1.0 if self.variant == "sknn" else WEIGHTINGS[self.weighting](position, length)
 
-    def _similarity(self, total: np.ndarray, near: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    def _count(self, step: int) -> float:
+        return SCORE_WEIGHTINGS[self.weighting_score](step) if self.variant == "vsknn" else 1.0
+
+    def _similarity(self, total: np.ndarray, near: np.ndarray, weights: list[float]) -> np.ndarray:
         if self.variant == "vsknn":
             return total / len(weights)
-        cosine = total / np.sqrt((weights**2).sum() * (self.offsets_[near + 1] - self.offsets_[near]))
+        lengths = self.offsets_[near + 1] - self.offsets_[near]
+        cosine = total / np.sqrt(sum(w * w for w in weights) * lengths)
         return cosine * np.exp(-self.age_[near] / self.lambda_snh) if self.variant == "stan" else cosine
 
-    def _sum(self, neighbours, similarity, latest, clicks) -> np.ndarray:
+    def _sum(self, neighbours, similarity, counts, clicks) -> np.ndarray:
         """Add up what the neighbours hold, shape (n_items,)."""
-        if self.variant == "vsknn":
-            similarity = similarity * SCORE_WEIGHTINGS[self.weighting_score](len(clicks) - latest + 1)
         starts = self.offsets_[neighbours]
         lengths = self.offsets_[neighbours + 1] - starts
         ends = lengths.cumsum()
         pairs = np.repeat(starts - ends + lengths, lengths) + np.arange(ends[-1] if len(ends) else 0)
-        items, weights = self.items_[pairs], np.repeat(similarity, lengths)
+        items, weights = self.items_[pairs], np.repeat(similarity * counts, lengths)
         if self.variant == "stan":
             weights = weights * self._near_shared(items, self.positions_[pairs], lengths, clicks)
         return np.bincount(items, weights, len(self.vocabulary_))
@@ -178,12 +184,6 @@ class SessionKNN(Recommender):
         shared = np.where(np.isin(items, clicks), positions, 0)
         latest = np.maximum.reduceat(shared, np.cumsum(lengths) - lengths)
         return np.exp(-np.abs(positions - np.repeat(latest, lengths)) / self.lambda_inh)
-
-    def _item_factor(self) -> np.ndarray | float:
-        if self.variant != "vsknn" or not self.idf_weighting:
-            return 1.0
-        idf = np.log((len(self.offsets_) - 1) / np.maximum(self.popularity_, 1))
-        return 1 + self.idf_weighting * np.maximum(idf, 0)
 
     def _check_parameters(self) -> None:
         for name, given, known in (
