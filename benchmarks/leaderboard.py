@@ -13,18 +13,16 @@ from __future__ import annotations
 import argparse
 import hashlib
 import inspect
-import json
 import os
 import time
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from benchmarks import logs, report
-from benchmarks.leaderboard_text import CSV, FIGURE, draw, section, summary
+from benchmarks.leaderboard_text import CSV, FIGURE, README, draw, for_readme, section, summary
 from recsys_lab import evaluate, held_out, histories, models, ranking
 from recsys_lab.download import DataFileError
 from recsys_lab.progress import bar
@@ -68,7 +66,7 @@ LINE_UP = [
     Entry("V-SKNN", knn("vsknn", weighting=["quadratic", "div"])),
     Entry("STAN", knn("stan", lambda_spw=[1.02, 3.0])),
     Entry("BPR", grid(models.BPR, factors=[64], learning_rate=[0.02, 0.1], iterations=[60])),
-    Entry("ALS", grid(models.ALS, factors=[64], regularization=[0.1, 10], alpha=[1, 20])),
+    Entry("ALS", grid(models.ALS, factors=[128], regularization=[0.1, 1, 10, 50], alpha=[1, 5, 20])),
 ]
 
 
@@ -97,7 +95,7 @@ def measure(entry: Entry, parts: logs.Parts) -> dict:
     asked = time.process_time() - trained
     values = {f"values_{metric}": result.values(metric) for metric in METRICS}
     return {
-        "setting": repr(best),
+        "setting": changed(best),
         "coverage": result.coverage,
         "questions": len(values["values_recall"]),
         "fit_s": trained - tuned,
@@ -108,10 +106,19 @@ def measure(entry: Entry, parts: logs.Parts) -> dict:
     }
 
 
+def changed(model: models.Recommender) -> str:
+    """The parameters that are not the defaults."""
+    known = inspect.signature(type(model)).parameters
+    given = model.get_params().items()
+    return ", ".join(f"{name}={value!r}" for name, value in given if value != known[name].default)
+
+
 def refusal(entry: Entry, parts: logs.Parts) -> str | None:
     """Why a model cannot take part, if it cannot."""
     if entry.name == "RecentPopularity" and not parts.train.has_time:
         return "the log has no times"
+    if entry.name == "SessionPopularity" and parts.question == "hidden items":
+        return "it repeats what a user has, and that is no candidate here"
     return None
 
 
@@ -189,9 +196,9 @@ def main(argv: list[str] | None = None) -> None:
     table.to_csv(CSV, index=False, float_format="%.5f")
     draw(table, FIGURE)
     report.write_section("leaderboard", text)
-    print(json.dumps({"table": str(CSV), "figure": str(FIGURE), "rows": len(table)}))
+    report.write_section("leaderboard", for_readme(results, order), README)
+    print(f"{len(table)} rows in {CSV}; the figure is {FIGURE}")
 
 
 if __name__ == "__main__":
-    pd.set_option("display.width", 200)
     main()

@@ -14,6 +14,7 @@ CSV = Path(__file__).parent / "leaderboard.csv"
 FIGURE = Path(__file__).parent / "leaderboard.svg"
 METRICS = ("recall", "mrr", "ndcg")
 SIMPLE = ("Popularity", "RecentPopularity", "BetaPopularity", "SessionPopularity")
+README = Path(__file__).parent.parent / "README.md"
 TITLES = {"bookshop": "bookshop (simulated)"}
 
 
@@ -35,33 +36,30 @@ def summary(results: dict, order: list[str]) -> pd.DataFrame:
 
 
 def verdict(results: dict, log: str, order: list[str], metric: str) -> str:
-    """Who is first, and which is the simplest model that is not clearly worse: paired intervals at 95 %."""
+    """Who is first, and which models are not clearly behind (paired intervals at 95 %)."""
     here = {model: results[log, model] for model in order if (log, model) in results}
     means = {model: found[f"values_{metric}"].mean() for model, found in here.items()}
     first = max(means, key=means.get)
 
-    def gap(model: str) -> metrics.Comparison:
+    def behind(model: str) -> bool:
         values = (here[m][f"values_{metric}"] for m in (first, model))
-        return metrics.compare(*values, here[first]["groups"])
+        return metrics.compare(*values, here[first]["groups"]).low > 0
 
-    level = [model for model in here if model != first and not gap(model).low > 0]
-    text = f"{first} ({means[first]:.3f})"
-    if level:
-        text += f", not clearly ahead of {_and(level)}"
-    return text
+    level = [model for model in here if model != first and not behind(model)]
+    return f"{first} ({means[first]:.3f})" + (f", level with {_and(level)}" if level else "")
 
 
 def simplest(results: dict, log: str, order: list[str]) -> str:
-    """Say where a model that learns nothing about how items go together is ahead of some that do."""
+    """Say how the best model that knows nothing of how items go together does beside those that do."""
     here = [model for model in order if (log, model) in results]
-    lines = []
+    parts = []
     for metric in METRICS:
         means = {model: results[log, model][f"values_{metric}"].mean() for model in here}
         simple = max((m for m in SIMPLE if m in means), key=means.get)
         beaten = [m for m in here if m not in SIMPLE and means[m] < means[simple]]
-        if beaten:
-            lines.append(f"by {_name(metric)} {simple} ({means[simple]:.3f}) is ahead of {_and(beaten)}")
-    return "; ".join(lines)
+        ahead = f", ahead of {_and(beaten)}" if beaten else ""
+        parts.append(f"{_name(metric)} {simple} ({means[simple]:.3f}){ahead}")
+    return "; ".join(parts)
 
 
 def section(results: dict, table: pd.DataFrame, order: list[str], left_out: dict, command: str) -> str:
@@ -73,7 +71,7 @@ def section(results: dict, table: pd.DataFrame, order: list[str], left_out: dict
     shown["coverage"] = table["coverage"]
     shown["fit, CPU s"] = [f"{s:.2f}" for s in table["fit_s"]]
     shown["a question, CPU ms"] = [f"{ms:.2f}" for ms in table["question_ms"]]
-    shown["setting"] = [f"`{setting}`" for setting in table["setting"]]
+    shown["setting"] = [f"`{setting}`" if setting else "" for setting in table["setting"]]
     missing = [f"- {log}{', ' + model if model else ''}: {why}." for (log, model), why in left_out.items()]
     return "\n\n".join(
         [
@@ -89,11 +87,21 @@ def words(results: dict, order: list[str]) -> str:
     """The verdicts of all logs."""
     lines = []
     for log in dict.fromkeys(log for log, _ in results):
-        found = "; ".join(f"{_name(metric)}: {verdict(results, log, order, metric)}" for metric in METRICS)
-        lines.append(f"- **{TITLES.get(log, log)}.** {found}.")
-        if simple := simplest(results, log, order):
-            lines.append(f"  The simplest models hold their own: {simple}.")
+        found = "; ".join(f"{_name(metric)} {verdict(results, log, order, metric)}" for metric in METRICS)
+        lines.append(f"- **{TITLES.get(log, log)}.** First: {found}.")
+        lines.append(f"  Best of the four simplest: {simplest(results, log, order)}.")
     return "\n".join(lines)
+
+
+def for_readme(results: dict, order: list[str]) -> str:
+    """The figure, and who is first on each log."""
+    logs = list(dict.fromkeys(log for log, _ in results))
+    rows = [
+        {"log": TITLES.get(log, log)} | {_name(m): verdict(results, log, order, m) for m in ("recall", "mrr")}
+        for log in logs
+    ]
+    alt = f"Recall@20 and NDCG@20 of every model on {len(logs)} logs, with intervals; the table below names the first."
+    return f"![{alt}](benchmarks/leaderboard.svg)\n\n{report.markdown(pd.DataFrame(rows))}"
 
 
 def draw(table: pd.DataFrame, path: Path) -> None:
