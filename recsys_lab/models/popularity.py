@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from recsys_lab import rates
+from recsys_lab.histories import user_items
 from recsys_lab.interactions import Sessions, Vocabulary
 from recsys_lab.models.base import Recommender
 
@@ -190,8 +191,7 @@ def _span(name: str, text: str | None) -> float | None:
 
 def _by_session(sessions: Sessions) -> tuple[np.ndarray, np.ndarray]:
     """In how many sessions each item occurs, and how many there are."""
-    pairs = np.unique(sessions.session_of_click * sessions.n_items + sessions.items)
-    successes = np.bincount(pairs % sessions.n_items, minlength=sessions.n_items)
+    successes = np.bincount(user_items(sessions).indices, minlength=sessions.n_items)
     return successes, np.full(sessions.n_items, (sessions.lengths > 0).sum(), np.int64)
 
 
