@@ -64,7 +64,7 @@ def beside_known(parts: dict[str, tuple[Sessions, Sessions]]) -> pd.DataFrame:
         table[f"{metric} here"] = ""
     for i, (log, name) in enumerate(zip(table["log"], table["model"], strict=True)):
         log, only = log.split(",")[0], None
-        if log not in parts or not hasattr(models, name):
+        if log not in parts or name not in [type(model).__name__ for model in MODELS]:
             continue
         if log != table["log"][i]:
             reference = datasets.load(log).tables["reference_recommendations"]

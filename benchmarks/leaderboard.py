@@ -60,7 +60,7 @@ LINE_UP = [
     Entry("SessionPopularity", [models.SessionPopularity()]),
     Entry("AssociationRules", grid(models.AssociationRules, n_rules=[20, 100, 500])),
     Entry("SequentialRules", grid(models.SequentialRules, n_rules=[20, 100, 500])),
-    Entry("FrequentlyBoughtTogether", grid(models.FrequentlyBoughtTogether, prior=[1, 5], n_last=[1, None])),
+    Entry("FrequentlyBoughtTogether", grid(models.FrequentlyBoughtTogether, prior=[0.1, 0.5, 5], n_last=[1, None])),
     Entry("ItemKNN", grid(models.ItemKNN, shrinkage=[5, 20, 100], n_last=[1, None])),
     Entry("SKNN", knn("sknn")),
     Entry("V-SKNN", knn("vsknn", weighting=["quadratic", "div"])),

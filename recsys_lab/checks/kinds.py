@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from recsys_lab.checks.reading import LISTS, Strange, describe, plain, safe_repr, same, show
 
@@ -282,3 +283,130 @@ class Numbers(Kind):
     def show(self, value) -> str:
         """Return what the criterion measured."""
         return self.report(value)
+
+
+class Scores(Kind):
+    """A number for each of some items, as a dict or a Series; an item that is not there has 0.
+
+    Parameters
+    ----------
+    tolerance : float
+        Relative.
+    """
+
+    words = "a dict with a number for each item"
+
+    def __init__(self, tolerance: float = 1e-6):
+        self.number = Number(tolerance)
+
+    def read(self, result, args=()) -> dict:
+        """Return the scores that are not 0, by item."""
+        if not isinstance(result, (Mapping, pd.Series)):
+            pairs = isinstance(result, (list, tuple)) and len(result) and isinstance(result[0], tuple)
+            raise self.refuse(result, "dict(...) makes one of pairs." if pairs else "")
+        if len(result) > 100_000:
+            raise Unreadable(f"{len(result):,} elements came back. The inputs are much smaller than that.")
+        scores = {}
+        for item, value in dict(result).items():
+            label, number = plain(item), plain(value)
+            if label is Strange:
+                raise Unreadable(f"A key that came back is {describe(item, small=True)}; it should be a plain item.")
+            if not isinstance(number, (bool, int, float)) or not abs(number) < 1e12:
+                raise Unreadable(f"The score of item {label} is {describe(value, small=True)}; a number is needed.")
+            scores[label] = float(number)
+        return {item: score for item, score in scores.items() if score}
+
+    def agree(self, got, expected) -> bool:
+        """Whether the same items have the same scores, but for rounding."""
+        return got.keys() == expected.keys() and all(self.number.agree(got[i], expected[i]) for i in got)
+
+    def show(self, value) -> str:
+        """Return the scores, the highest first."""
+        first = sorted(value.items(), key=lambda pair: (-pair[1], str(pair[0])))
+        return "{" + ", ".join(f"{item!r}: {score:.4g}" for item, score in first) + "}" if first else "no scores"
+
+
+class Array(Kind):
+    """Numbers in one dimension (a vector) or two (a matrix, which may be sparse), in whatever holds them."""
+
+    def __init__(self, ndim: int, tolerance: float = 1e-4):
+        self.ndim, self.tolerance = ndim, tolerance
+        self.words = "a vector, numbers in one dimension," if ndim == 1 else "a matrix, numbers in rows and columns,"
+
+    def read(self, result, args=()) -> tuple:
+        """Return the numbers as a tuple, of tuples if there are rows."""
+        if sparse.issparse(result) and math.prod(result.shape) <= 100_000:
+            result = result.toarray()
+        if isinstance(result, pd.DataFrame):
+            result = result.to_numpy()
+        if isinstance(result, np.matrix):
+            result = np.asarray(result)
+        if getattr(result, "ndim", self.ndim) != self.ndim:
+            raise Unreadable(f"An array of shape {result.shape} came back; {self.words} is needed.")
+        values = self._numbers(result, self.ndim)
+        if self.ndim == 2 and len({len(row) for row in values}) > 1:
+            raise self.refuse(result, "Its rows have different lengths.")
+        return values
+
+    def _numbers(self, part, ndim: int):
+        if ndim == 0:
+            number = plain(part)
+            if not isinstance(number, (bool, int, float)) or not abs(number) < 1e12:
+                raise Unreadable(f"{describe(part, small=True)} is among what came back; numbers are needed.")
+            return float(number)
+        if not isinstance(part, LISTS):
+            raise self.refuse(part)
+        if getattr(part, "size", len(part)) > 100_000:
+            raise Unreadable("More than 100,000 numbers came back. The inputs are much smaller than that.")
+        return tuple(self._numbers(x, ndim - 1) for x in part)
+
+    def agree(self, got, expected) -> bool:
+        """Whether the shapes are equal and the numbers too, but for rounding."""
+        a, b = np.array(got), np.array(expected)
+        return a.shape == b.shape and np.allclose(a, b, rtol=self.tolerance, atol=1e-7)
+
+    def show(self, value) -> str:
+        """Return shape and numbers."""
+        array = np.array(value)
+        text = np.array2string(array, precision=4, suppress_small=True, threshold=60, separator=", ")
+        return f"shape {array.shape}: {' '.join(text.split())}"
+
+
+class Vector(Ranking):
+    """Numbers in an order, such as one for each item or a pair of parameters.
+
+    Parameters
+    ----------
+    words : str
+        What they are, such as "a pair (a, b)".
+    length : int, optional
+        How many there have to be; by default as many as expected.
+    tolerance, absolute : float
+        How far a number may be off: relative to the expected one, and in all.
+    """
+
+    def __init__(self, words: str, length: int | None = None, tolerance: float = 1e-6, absolute: float = 1e-9):
+        self.words, self.length, self.tolerance, self.absolute = words, length, tolerance, absolute
+
+    def read(self, result, args=()) -> tuple[float, ...]:
+        """Return the numbers as a tuple of floats."""
+        if isinstance(result, (set, frozenset)):
+            raise Unreadable(f"A set came back, which has no order; {self.words} is needed.")
+        values = self.labels(result)
+        if self.length is not None and len(values) != self.length:
+            raise Unreadable(f"{len(values)} numbers came back; {self.words} is needed.")
+        for raw, value in zip(result, values, strict=True):
+            if not isinstance(value, (bool, int, float)):
+                raise Unreadable(f"An element that came back is {describe(raw, small=True)}; it should be a number.")
+        return tuple(float(value) for value in values)
+
+    def agree(self, got, expected) -> bool:
+        """Whether there are as many numbers and each is near the expected one; NaN equals nothing."""
+        return len(got) == len(expected) and all(
+            math.isclose(g, e, rel_tol=self.tolerance, abs_tol=self.absolute)
+            for g, e in zip(got, expected, strict=True)
+        )
+
+    def show(self, value) -> str:
+        """Return the numbers with four digits."""
+        return "(" + ", ".join(f"{number:.4g}" for number in value) + ")"

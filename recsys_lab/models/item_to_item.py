@@ -144,14 +144,15 @@ class FrequentlyBoughtTogether(ItemToItem):
     Parameters
     ----------
     prior : float
-        Expected pairs added to each pair.
+        Expected pairs added to each pair. How many are right depends on the shop: choose it on baskets that were held
+        out (lab 04 shows how).
     min_support : int
         Baskets in which a pair has to occur.
     n_last : int, optional
         Look at so many last items of the basket only, instead of all (None).
     """
 
-    def __init__(self, prior: float = 5.0, min_support: int = 2, n_last: int | None = None):
+    def __init__(self, prior: float = 0.5, min_support: int = 2, n_last: int | None = None):
         self.prior = prior
         self.min_support = min_support
         self.n_last = n_last
