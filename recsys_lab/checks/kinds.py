@@ -67,6 +67,25 @@ class Number(Kind):
         )
 
 
+class Verdict(Number):
+    """True or False, of whatever type, such as the verdict of a test that the learner wrote."""
+
+    words = "True or False"
+
+    def read(self, result, args=()) -> bool:
+        """Return the verdict as a bool."""
+        if isinstance(result, LISTS) and getattr(result, "ndim", 1) > 0:
+            raise self.refuse(result, "(a == b).all() and np.allclose(a, b) make one verdict of many.")
+        value = super().read(result)
+        if value not in (0, 1):
+            raise self.refuse(result)
+        return bool(value)
+
+    def show(self, value) -> str:
+        """Return the word."""
+        return str(value)
+
+
 class Ranking(Kind):
     """Labels in an order."""
 
