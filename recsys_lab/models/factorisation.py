@@ -216,9 +216,9 @@ class ALS(Factorisation):
 class BPR(Factorisation):
     """Bayesian personalised ranking.
 
-    The vector of a session is the mean of the vectors of its items, each counted once. BPR has no closed form, but with
-    the items held still the first step of its gradient ascent from 0 goes that way: towards what was clicked. In our
-    trials the mean ranked as well as solving the objective with the items fixed (a Newton step, or many small ones).
+    The vector of a session is the mean of the vectors of its items, each counted once. BPR has no closed form; with the
+    items held still, the first step of its gradient ascent from 0 leads from the mean of what was drawn as not clicked
+    towards the mean of what was clicked, and only the latter is of the session itself.
 
     Parameters
     ----------
