@@ -121,7 +121,7 @@ def show_stored(name: str, picture: str, alt: str, error: Exception) -> None:
         raise error
     if not building:
         there = "Below is the stored picture, which will do." if stored.is_file() else "There is no stored picture."
-        print(f"{str(error).splitlines()[0]}\n{there}")
+        print(f"{str(error).splitlines()[0].removesuffix(' Looked in')}\n{there}")  # the list of folders follows there
         print(f"To draw it yourself: datasets.load({name!r}) in a new cell fetches the log, or says how to get it.")
     if stored.is_file():
         show_png(stored.read_bytes(), alt)

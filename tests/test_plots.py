@@ -123,7 +123,7 @@ def stored(tmp_path, monkeypatch):
 @pytest.fixture
 def no_log(monkeypatch):
     def load(name, download):
-        raise DataFileError(f"{name} is not on this machine. How to get it: ask.")
+        raise DataFileError(f"{name} is not on this machine. Looked in\n    /a/folder\n  How to get it: ask.")
 
     monkeypatch.setattr(datasets, "load", load)
 
@@ -150,7 +150,7 @@ def test_elsewhere_the_stored_picture_is_shown_and_how_to_get_the_log(shown, sto
     plots.real_log("trivago-100k", draw, alt="A line.", picture="lab01_line")
     assert picture_in(shown[0]) == b"stored"
     said = capsys.readouterr().out
-    assert "trivago-100k is not on this machine." in said and "Below is the stored picture" in said
+    assert "trivago-100k is not on this machine.\n" in said and "Below is the stored picture" in said
     assert "datasets.load('trivago-100k')" in said
 
 
