@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 
+import numpy as np
+
 from recsys_lab.checks.exercise import Lab
 from recsys_lab.checks.kinds import Number, Scores
 
@@ -16,6 +18,30 @@ def __getattr__(name: str):
     if name.startswith("__"):
         raise AttributeError(name)
     return lab[name]
+
+
+ROUNDED = "You round. Give the number as it is: whoever sorts by it needs all of it."
+ZERO = "Item 0 is missing from your answer: `if x` is False for 0. Ask for what you mean, such as `x != item`."
+
+
+def _near(got, expected) -> bool:
+    """Whether two numbers, or two dicts of numbers, are equal but for rounding errors."""
+    if isinstance(expected, dict):
+        expected = {i: score for i, score in expected.items() if score}
+        return got.keys() == expected.keys() and all(_near(got[i], expected[i]) for i in got)
+    return math.isclose(got, expected, rel_tol=1e-6, abs_tol=1e-9)
+
+
+def _rounded(reference):
+    """Condition: what came is the right answer, rounded."""
+
+    def is_rounded(got, *args):
+        right = reference(*args)
+        if isinstance(right, dict):
+            return any(_near(got, {i: round(score, d) for i, score in right.items()}) for d in range(1, 6))
+        return any(_near(got, round(right, d)) for d in range(1, 6))
+
+    return is_rounded
 
 
 # 4.1 -----------------------------------------------------------------------------------------------------------------
@@ -66,11 +92,26 @@ bought_with.case(
     because="two copies in one basket are one basket: 2 is in one of them with 1, and so is 3",
 )
 bought_with.case([[5], [6, 7]], 5, expect={}, because="nothing was bought with 5")
+bought_with.case(
+    [[1, 2], [2, 3]], 9, expect={}, because="no basket has 9, so nothing was bought with it: an empty dict"
+)
+bought_with.case(
+    [[1, 0], [412, 1, 0]], 1, expect={0: 2, 412: 1}, because="0 is in both baskets, 412 in one: ids may be any numbers"
+)
 
 
 @bought_with.random_cases
 def _baskets(rng):
-    return [([rng.integers(1, 8, rng.integers(1, 5)).tolist() for _ in range(9)], 3) for _ in range(8)]
+    small = [([rng.integers(1, 8, rng.integers(1, 5)).tolist() for _ in range(9)], 3) for _ in range(8)]
+    many = [rng.integers(0, 60, rng.integers(1, 5)).tolist() for _ in range(4000)]  # as many as a shop has
+    return [*small, (many[:40], many[0][0]), (many, 7)]
+
+
+def _one_removed(baskets, item):
+    """All that stands beside one copy of the item, copies and all."""
+    counts = Counter(other for basket in _with(baskets, item) for other in basket)
+    counts[item] -= len(_with(baskets, item))
+    return dict(counts)
 
 
 def _with(baskets, item):
@@ -92,9 +133,24 @@ def _own_copies(baskets, item):
     return counts
 
 
-@bought_with.mistake("The item itself is in your answer; asked for are the others.")
+@bought_with.mistake(
+    "The item itself is in your answer; asked for are the others.", when=lambda got, baskets, item: item in got
+)
 def _itself(baskets, item):
     return Counter(other for basket in _with(baskets, item) for other in set(basket))
+
+
+@bought_with.mistake(
+    "The item itself is in your answer where a basket has two copies of it: list.remove takes away only one.",
+    when=lambda got, baskets, item: _near(got, _one_removed(baskets, item)),
+)
+def _one_copy_removed(baskets, item):
+    counts = Counter()
+    for basket in _with(baskets, item):
+        others = list(basket)
+        others.remove(item)
+        counts.update(set(others))
+    return counts
 
 
 @bought_with.mistake("You count all baskets: that is how popular each item is. Only baskets with the item count.")
@@ -118,10 +174,37 @@ def _behind(baskets, item):
     return Counter(o for b in _with(baskets, item) for o in set(b[b.index(item) + 1 :]) - {item})
 
 
-@bought_with.mistake("You count whole baskets that are alike; count in how many each single item is.")
-def _first_basket(baskets, item):
-    mine = _with(baskets, item)
-    return dict.fromkeys(set(mine[0]) - {item}, mine.count(mine[0])) if mine else {}
+def _is_of_first(got, baskets, item):
+    """Whether what came tells of one basket only: the first one, or the first one with the item."""
+    return any(_near(got, bought_with.reference(part[:1], item)) for part in (baskets, _with(baskets, item)))
+
+
+@bought_with.mistake("You stop after the first basket: does the `return` stand inside the loop?", when=_is_of_first)
+def _return_in_loop(baskets, item):
+    for basket in _with(baskets, item):
+        return dict.fromkeys(set(basket) - {item}, 1)
+    return None
+
+
+@bought_with.mistake(
+    "Your function calls itself once for each basket. A shop has thousands, and Python allows about a thousand calls "
+    "within each other: use a loop."
+)
+def _recursive(baskets, item):
+    if not baskets:
+        return Counter()
+    rest = _recursive(baskets[1:], item)
+    return rest + Counter(set(baskets[0]) - {item} if item in baskets[0] else ())
+
+
+@bought_with.mistake(ZERO)
+def _without_zero(baskets, item):
+    return {other: n for other, n in bought_with.reference(baskets, item).items() if other}
+
+
+@bought_with.mistake("You keep only some of the items, those that come first; asked for are all of them.")
+def _only_five(baskets, item):
+    return dict(Counter(bought_with.reference(baskets, item)).most_common(5))
 
 
 # 4.2 -----------------------------------------------------------------------------------------------------------------
@@ -130,7 +213,7 @@ def _first_basket(baskets, item):
 @lab.exercise(
     "4.2",
     "Lift, shrunk for rare items",
-    minutes=6,
+    minutes=4,
     difficulty="easy",
     kind=Number(),
     hints=(
@@ -167,17 +250,17 @@ def shrunk_lift(n_both, n_i, n_j, n_baskets, a):
     return (n_both + a) / (expected + a)
 
 
-shrunk_lift.case(10, 50, 20, 1000, 0, expect=10.0, because="expected: 50 × 20 / 1000 = 1 basket; 10 / 1 = 10")
-shrunk_lift.case(10, 50, 20, 1000, 1, expect=5.5, because="expected: 1 basket; (10 + 1) / (1 + 1) = 5.5")
+shrunk_lift.case(10, 50, 20, 1000, 0, expect=10.0, because="chance gives 50 × 20 / 1000 = 1 basket; 10 / 1 = 10")
+shrunk_lift.case(10, 50, 20, 1000, 1, expect=5.5, because="chance gives 1 basket; (10 + 1) / (1 + 1) = 5.5")
 shrunk_lift.case(
     *(1, 1, 200, 4000, 0),
     expect=20.0,
-    because="expected: 1 × 200 / 4000 = 0.05 baskets; 1 / 0.05 = 20",
+    because="chance gives 1 × 200 / 4000 = 0.05 baskets; 1 / 0.05 = 20",
 )
 shrunk_lift.case(
-    *(1, 1, 200, 4000, 0.5), expect=1.5 / 0.55, because="expected: 0.05 baskets; (1 + 0.5) / (0.05 + 0.5) = 2.73"
+    *(1, 1, 200, 4000, 0.5), expect=1.5 / 0.55, because="chance gives 0.05 baskets; 1.5 / 0.55 = 2.7272…, not rounded"
 )
-shrunk_lift.case(0, 10, 10, 100, 1, expect=0.5, because="expected: 1 basket, none was seen; (0 + 1) / (1 + 1) = 0.5")
+shrunk_lift.case(0, 10, 10, 100, 1, expect=0.5, because="chance gives 1 basket, none was seen; (0 + 1) / (1 + 1) = 0.5")
 shrunk_lift.case(
     *(0, 0, 5, 100, 2), expect=1.0, because="an item that was never sold: (0 + 2) / (0 + 2) = 1, nothing is known of it"
 )
@@ -208,7 +291,7 @@ def _only_above(n_both, n_i, n_j, n_baskets, a):
     return (n_both + a) / (n_i * n_j / n_baskets)
 
 
-@shrunk_lift.mistake("You add a to the lift or to its parts once divided; add it to both counts before dividing.")
+@shrunk_lift.mistake("You divide first and then add a; add it to both numbers before you divide.")
 def _a_afterwards(n_both, n_i, n_j, n_baskets, a):
     return n_both / (n_i * n_j / n_baskets) + a
 
@@ -250,13 +333,49 @@ def _confidence(n_both, n_i, n_j, n_baskets, a):
     return (n_both + a) / (n_i + a)
 
 
+@shrunk_lift.mistake("Brackets are missing: Python divides before it adds, so a / b + c is (a / b) + c.")
+def _no_brackets(n_both, n_i, n_j, n_baskets, a):
+    return n_both + a / (n_i * n_j / n_baskets) + a
+
+
+@shrunk_lift.mistake("Brackets are missing around what stands above the line: Python divides before it adds.")
+def _no_brackets_above(n_both, n_i, n_j, n_baskets, a):
+    return n_both + a / (n_i * n_j / n_baskets + a)
+
+
+@shrunk_lift.mistake("Brackets are missing around what stands below the line: Python divides before it adds.")
+def _no_brackets_below(n_both, n_i, n_j, n_baskets, a):
+    return (n_both + a) / (n_i * n_j / n_baskets) + a
+
+
+@shrunk_lift.mistake("You subtract what was expected; lift divides by it.")
+def _difference(n_both, n_i, n_j, n_baskets, a):
+    return n_both - n_i * n_j / n_baskets
+
+
+@shrunk_lift.mistake("You take a logarithm; asked for is the lift itself.")
+def _logarithm(n_both, n_i, n_j, n_baskets, a):
+    lift = shrunk_lift.reference(n_both, n_i, n_j, n_baskets, a)
+    return math.log(lift) if lift > 0 else -math.inf
+
+
+@shrunk_lift.mistake("Where the two never met you return 0; a keeps the answer above that: (0 + a) / (expected + a).")
+def _zero_if_never_met(n_both, n_i, n_j, n_baskets, a):
+    return shrunk_lift.reference(n_both, n_i, n_j, n_baskets, a) if n_both else 0.0
+
+
+@shrunk_lift.mistake(ROUNDED, when=_rounded(shrunk_lift.reference))
+def _rounded_lift(n_both, n_i, n_j, n_baskets, a):
+    return round(shrunk_lift.reference(n_both, n_i, n_j, n_baskets, a), 2)
+
+
 # 4.3 -----------------------------------------------------------------------------------------------------------------
 
 
 @lab.exercise(
     "4.3",
     "How alike are two sessions?",
-    minutes=5,
+    minutes=3,
     difficulty="easy",
     kind=Number(),
     hints=(
@@ -269,17 +388,18 @@ def _confidence(n_both, n_i, n_j, n_baskets, a):
     "the angle between them is this. 1 means the same items, 0 none in common.",
 )
 def session_cosine(first, second):
-    """Cosine of the item sets of two sessions: shared items over the root of the product of their numbers.
+    """Cosine of the item sets of two sessions: shared items over the square root of the product of their sizes.
 
     Parameters
     ----------
     first, second : list
-        Items in the order of the clicks, at least one; an item may be there several times and counts once.
+        Items in the order of the clicks, at least one; an item may be there several times and counts once, also in
+        the sizes.
 
     Returns
     -------
     float
-        ``session_cosine([1, 2, 3, 4], [4])`` is 0.5: one shared item, over the root of 4 × 1.
+        ``session_cosine([1, 2, 3, 4], [4])`` is 0.5: one shared item, over the square root of 4 × 1.
     """
     shared = set(first) & set(second)
     return len(shared) / math.sqrt(len(set(first)) * len(set(second)))
@@ -292,6 +412,10 @@ session_cosine.case([1, 2], [2, 1, 3, 4, 5, 6, 7, 8], expect=0.5, because="they 
 session_cosine.case(
     *([1, 1, 1, 2], [2, 2, 3]), expect=0.5, because="different items: 1, 2 and 2, 3; they share one: 1 / √(2 × 2) = 0.5"
 )
+session_cosine.case(
+    *([2, 2, 3], [2, 1]), expect=0.5, because="different items: 2, 3 and 1, 2; they share one: 1 / √(2 × 2) = 0.5"
+)
+session_cosine.case([1, 2], [2, 3, 0], expect=1 / math.sqrt(6), because="they share 2: 1 / √(2 × 3) = 0.4082…")
 
 
 @session_cosine.random_cases
@@ -338,6 +462,63 @@ def _root_of_all(first, second):
 @session_cosine.mistake("You compare place by place; it does not matter at which place a shared item stands.")
 def _by_place(first, second):
     return sum(a == b for a, b in zip(first, second, strict=False)) / math.sqrt(len(set(first)) * len(set(second)))
+
+
+@session_cosine.mistake("A shared item counts once for each click on it in your answer; it counts once.")
+def _shared_clicks(first, second):
+    return sum(item in second for item in first) / math.sqrt(len(set(first)) * len(set(second)))
+
+
+def _one_set(first, second):
+    return len(set(first) & set(second)) / math.sqrt(len(set(first)) * len(second))
+
+
+session_cosine.mistake(
+    "Of one session you count the different items, of the other one the clicks: both sizes are numbers of items.",
+    _one_set,
+    when=lambda got, first, second: _near(got, _one_set(second, first)),
+)
+
+
+@session_cosine.mistake("** comes before /, so x ** 1/2 is half of x. Write x ** (1/2), x ** 0.5 or math.sqrt(x).")
+def _half_power(first, second):
+    return len(set(first) & set(second)) / ((len(set(first)) * len(set(second))) / 2)
+
+
+@session_cosine.mistake("You add the two sizes under the root; multiply them.")
+def _root_of_sum(first, second):
+    return len(set(first) & set(second)) / math.sqrt(len(set(first)) + len(set(second)))
+
+
+@session_cosine.mistake(
+    "Brackets are missing: a / b * c is (a / b) * c, and both sizes belong below the line.",
+    when=lambda got, f, s: _near(got, len(set(f) & set(s)) / math.sqrt(len(set(f))) * len(set(s))),
+)
+def _second_above(first, second):
+    return len(set(first) & set(second)) / math.sqrt(len(set(first))) * math.sqrt(len(set(second)))
+
+
+@session_cosine.mistake("This is the distance, 1 − cosine: it is 0 for sessions that are the same.")
+def _distance(first, second):
+    return 1 - session_cosine.reference(first, second)
+
+
+@session_cosine.mistake("You divide by the size of the smaller session; divide by the root of the product of both.")
+def _by_smaller(first, second):
+    return len(set(first) & set(second)) / min(len(set(first)), len(set(second)))
+
+
+@session_cosine.mistake(
+    "You cut off what is behind the point (//, int or math.isqrt): divide with / and take math.sqrt.",
+    when=lambda got, f, s: _near(got, len(set(f) & set(s)) // math.sqrt(len(set(f)) * len(set(s)))),
+)
+def _whole_root(first, second):
+    return len(set(first) & set(second)) / math.isqrt(len(set(first)) * len(set(second)))
+
+
+@session_cosine.mistake(ROUNDED, when=_rounded(session_cosine.reference))
+def _rounded_cosine(first, second):
+    return round(session_cosine.reference(first, second), 2)
 
 
 # 4.4 -----------------------------------------------------------------------------------------------------------------
@@ -423,6 +604,11 @@ session_knn.case(
     *([1], [[1], [2, 3], [1]], 2), expect={1: 2.0}, because="two past sessions are the same: each of them adds its 1"
 )
 session_knn.case([7], [[1, 2], [3]], 2, expect={}, because="no session shares 7, so there is no neighbour")
+session_knn.case(
+    *([0], [[0, 1], [0, 2]], 2),
+    expect={0: math.sqrt(2), 1: math.sqrt(0.5), 2: math.sqrt(0.5)},
+    because="ids may be 0; both similarities are 1 / √(1 × 2) = 0.7071…, and 0 is in both: 1.4142…",
+)
 
 
 def _clear_cut(current, past, k) -> bool:
@@ -432,19 +618,23 @@ def _clear_cut(current, past, k) -> bool:
     ranked = sorted(facts, key=lambda fact: -fact[0] / math.sqrt(fact[1]))
     if len(ranked) <= k:
         return True
-    (shared, size), (next_shared, next_size) = ranked[k - 1], ranked[k]
-    return (shared, size) == (next_shared, next_size) or shared**2 * next_size != next_shared**2 * size
+    shared, size = ranked[k - 1]
+    equals = {fact for fact in ranked if fact[0] ** 2 * size == shared**2 * fact[1]}
+    next_shared, next_size = ranked[k]
+    return len(equals) == 1 or next_shared**2 * size != shared**2 * next_size
 
 
 @session_knn.random_cases
 def _pasts(rng):
     cases = []
     while len(cases) < 12:
-        past = [rng.integers(1, 9, rng.integers(1, 6)).tolist() for _ in range(9)]
-        case = (rng.integers(1, 9, rng.integers(1, 5)).tolist(), past, int(rng.integers(1, 5)))
+        past = [rng.integers(0, 9, rng.integers(1, 6)).tolist() for _ in range(9)]
+        case = (rng.integers(0, 9, rng.integers(1, 5)).tolist(), past, int(rng.integers(1, 5)))
         if _clear_cut(*case):
             cases.append(case)
-    return cases
+    pairs = [rng.choice(30, 2, replace=False).tolist() for _ in range(400)]  # nearly all are equally similar
+    longest = rng.permutation(25).tolist()  # as unlike as 0.2, and still a neighbour
+    return [*cases, ([3], [longest, [2, 9]], 4), ([3, 4, 5, 6], pairs, 25), ([7, 8], pairs, 10)]
 
 
 def _neighbours(current, past, k, similarity=None, order=1):
@@ -471,7 +661,10 @@ def _all_neighbours(current, past, k):
     return _sum(_neighbours(current, past, len(past)))
 
 
-@session_knn.mistake("You take the first k sessions that share something, not the k most similar ones.")
+@session_knn.mistake(
+    "You take the first k sessions that share something, not the k most similar ones.",
+    when=lambda got, current, past, k: _near(got, session_knn.reference(current, past[:k], k)),
+)
 def _first_k(current, past, k):
     return _sum([(session_cosine.reference(current, s), s) for s in past if set(s) & set(current)][:k])
 
@@ -543,6 +736,68 @@ def _by_jaccard(current, past, k):
 @session_knn.mistake("Your similarity counts repeated clicks in the lengths of the sessions; count different items.")
 def _by_clicks(current, past, k):
     return _sum(_neighbours(current, past, k, _with_repeats))
+
+
+def _other_equals(got, current, past, k):
+    """Whether the neighbours are as similar as they should be, but not the first of their equals."""
+    right = session_knn.reference(current, past, k)
+    return math.isclose(sum(got.values()), sum(right.values()), rel_tol=1e-6)
+
+
+@session_knn.mistake(
+    "Of equally similar sessions you do not take the first ones in `past`. np.argsort and sort_values keep the order "
+    'of equals only with kind="stable", and [::-1] turns it round: sort by −similarity instead.',
+    when=_other_equals,
+)
+def _unstable(current, past, k):
+    similarity = np.array([session_cosine.reference(current, session) for session in past])
+    return _sum([(similarity[n], past[n]) for n in np.argsort(-similarity)[:k] if similarity[n] > 0])
+
+
+@session_knn.mistake("You take one neighbour too few: [:k] takes k of them.")
+def _one_too_few(current, past, k):
+    return _sum(_neighbours(current, past, k - 1))
+
+
+@session_knn.mistake("You take one neighbour too many: [:k] takes k of them.")
+def _one_too_many(current, past, k):
+    return _sum(_neighbours(current, past, k + 1))
+
+
+@session_knn.mistake("You stop after the first neighbour: does the `return` stand inside the loop?")
+def _first_neighbour(current, past, k):
+    return _sum(_neighbours(current, past, 1))
+
+
+@session_knn.mistake("You keep an item's highest similarity; the similarities of all neighbours that have it add up.")
+def _highest(current, past, k):
+    scores = {}
+    for similarity, session in _neighbours(current, past, k):
+        scores |= {item: max(similarity, scores.get(item, 0)) for item in session}
+    return scores
+
+
+@session_knn.mistake("You divide by the sum of the similarities; asked for is the plain sum.")
+def _weighted_mean(current, past, k):
+    near = _neighbours(current, past, k)
+    return {item: score / sum(s for s, _ in near) for item, score in _sum(near).items()}
+
+
+@session_knn.mistake("You divide by how many neighbours have the item; asked for is the sum.")
+def _mean_of_owners(current, past, k):
+    near = _neighbours(current, past, k)
+    owners = _sum(near, lambda similarity: 1)
+    return {item: score / owners[item] for item, score in _sum(near).items()}
+
+
+@session_knn.mistake(ZERO)
+def _knn_without_zero(current, past, k):
+    return {item: score for item, score in session_knn.reference(current, past, k).items() if item}
+
+
+@session_knn.mistake(ROUNDED, when=_rounded(session_knn.reference))
+def _rounded_scores(current, past, k):
+    return {item: round(score, 2) for item, score in session_knn.reference(current, past, k).items()}
 
 
 # 4.5 -----------------------------------------------------------------------------------------------------------------
@@ -673,6 +928,52 @@ def _neighbour_repeats(current, neighbour):
     return sum(weight.get(item, 0) for item in neighbour) / len(weight)
 
 
+def _over(current, neighbour, size):
+    """The right sum, over another size."""
+    return vsknn_similarity.reference(current, neighbour) * len(set(current)) / size
+
+
+@vsknn_similarity.mistake(
+    "You take out repeated clicks before you count places; a place is that among all clicks of the session.",
+    when=lambda got, c, n: _near(got, vsknn_similarity.reference(list(dict.fromkeys(c[::-1]))[::-1], n)),
+)
+def _places_of_distinct(current, neighbour):
+    return vsknn_similarity.reference(list(dict.fromkeys(current)), neighbour)
+
+
+@vsknn_similarity.mistake(
+    "You divide by the size of the neighbour; divide by the number of different items of the current session.",
+    when=lambda got, c, n: _near(got, _over(c, n, len(n))),
+)
+def _by_neighbour(current, neighbour):
+    return _over(current, neighbour, len(set(neighbour)))
+
+
+@vsknn_similarity.mistake("You divide as the cosine does; here the neighbour's size does not count.")
+def _as_cosine(current, neighbour):
+    return _over(current, neighbour, math.sqrt(len(set(current)) * len(set(neighbour))))
+
+
+@vsknn_similarity.mistake("All items weigh 1 in your answer, whatever their place.")
+def _all_alike(current, neighbour):
+    return len(set(current) & set(neighbour)) / len(set(current))
+
+
+@vsknn_similarity.mistake("You square the sum; square the weight of each item, then add up.")
+def _square_of_sum(current, neighbour):
+    return _weighted(current, neighbour, lambda places, n: places[-1] / n, over=1) ** 2 / len(set(current))
+
+
+@vsknn_similarity.mistake("You divide places with //, which cuts off what is behind the point: 1 // 2 is 0.")
+def _cut_off_places(current, neighbour):
+    return _weighted(current, neighbour, lambda places, n: (places[-1] // n) ** 2)
+
+
+@vsknn_similarity.mistake(ROUNDED, when=_rounded(vsknn_similarity.reference))
+def _rounded_similarity(current, neighbour):
+    return round(vsknn_similarity.reference(current, neighbour), 2)
+
+
 # 4.6 -----------------------------------------------------------------------------------------------------------------
 
 
@@ -738,9 +1039,13 @@ followers.case(
 )
 
 
+followers.case([[1, 0]], 1, expect={0: 1.0}, because="ids may be 0, and 0 comes right after 1: 1 / 1²")
+
+
 @followers.random_cases
 def _some_sessions(rng):
-    return [([rng.integers(1, 6, rng.integers(1, 7)).tolist() for _ in range(5)], 2) for _ in range(8)]
+    short = [([rng.integers(0, 6, rng.integers(1, 7)).tolist() for _ in range(5)], 2) for _ in range(8)]
+    return [*short, ([rng.permutation(30).tolist() for _ in range(3)], 4), ([rng.integers(0, 9, 60).tolist()], 2)]
 
 
 def _follow(sessions, item, weight, places=lambda session, item: [p for p, i in enumerate(session) if i == item]):
@@ -774,7 +1079,9 @@ def _both_ways(sessions, item):
     return _follow(sessions, item, lambda d: 1 / d**2)
 
 
-@followers.mistake("You look at the very next click only; the later ones count too, with less weight.")
+@followers.mistake(
+    "Only the very next click has weight in your answer. Later ones count too; if you divide with //, 1 // 4 is 0."
+)
 def _next_only(sessions, item):
     return _follow(sessions, item, lambda d: d == 1)
 
@@ -812,3 +1119,70 @@ def _by_index(sessions, item):
             for later in session[place + 1 :] if clicked == item else ():
                 weights[later] += 1 / max(session.index(later) - place, 1) ** 2
     return dict(weights)
+
+
+def _seen(sessions, item, most):
+    return _follow(sessions, item, lambda d: 1 / d**2 if 0 < d <= most else 0)
+
+
+followers.mistake(
+    "You look only some clicks ahead; every later click of the session counts.",
+    lambda sessions, item: _seen(sessions, item, 5),
+    when=lambda got, sessions, item: any(_near(got, _seen(sessions, item, most)) for most in range(2, 40)),
+)
+
+
+@followers.mistake("You look at the last click on the item only; each of its clicks counts.")
+def _last_click_on_it(sessions, item):
+    last = lambda session, i: [len(session) - 1 - session[::-1].index(i)] if i in session else []  # noqa: E731
+    return _follow(sessions, item, lambda d: 1 / d**2 if d > 0 else 0, last)
+
+
+@followers.mistake("An item's weight is overwritten by the next one; the weights add up.")
+def _overwritten_weight(sessions, item):
+    weights = {}
+    for session in sessions:
+        for place, clicked in enumerate(session):
+            for distance, later in enumerate(session[place + 1 :] if clicked == item else (), start=1):
+                weights[later] = 1 / distance**2
+    return weights
+
+
+@followers.mistake("You stop at the next click on the item; what comes after that follows the earlier click as well.")
+def _until_next(sessions, item):
+    weights = Counter()
+    for session in sessions:
+        for place in [p for p, clicked in enumerate(session) if clicked == item]:
+            for distance, later in enumerate(session[place + 1 :], start=1):
+                weights[later] += 1 / distance**2
+                if later == item:
+                    break
+    return dict(weights)
+
+
+@followers.mistake(
+    "Behind each click on the item, every later item counts once in your answer; each click on it counts."
+)
+def _each_later_once(sessions, item):
+    weights = Counter()
+    for session in sessions:
+        for place in [p for p, clicked in enumerate(session) if clicked == item]:
+            behind = session[place + 1 :]
+            weights.update({later: 1 / (behind.index(later) + 1) ** 2 for later in set(behind)})
+    return dict(weights)
+
+
+@followers.mistake("You divide by the number of clicks on the item; asked for is the sum.")
+def _mean_weight(sessions, item):
+    n = sum(session.count(item) for session in sessions)
+    return {later: weight / n for later, weight in followers.reference(sessions, item).items()}
+
+
+@followers.mistake(ZERO)
+def _followers_without_zero(sessions, item):
+    return {later: weight for later, weight in followers.reference(sessions, item).items() if later}
+
+
+@followers.mistake(ROUNDED, when=_rounded(followers.reference))
+def _rounded_weights(sessions, item):
+    return {later: round(weight, 2) for later, weight in followers.reference(sessions, item).items()}
