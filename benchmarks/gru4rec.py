@@ -10,9 +10,11 @@ import argparse
 import contextlib
 import importlib.util
 import io
+import json
 import statistics
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,7 @@ from recsys_lab.evaluate import evaluate
 from recsys_lab.interactions import Sessions, Vocabulary
 from recsys_lab.models import GRU4Rec, PlainGRU4Rec
 from recsys_lab.models.gru4rec_batches import Schedule
+from recsys_lab.models.gru4rec_checkpoints import Checkpoints
 from recsys_lab.models.gru4rec_run import one_thread
 from recsys_lab.result import Result
 
@@ -107,21 +110,17 @@ def timed(fit) -> tuple[object, float]:
     return result, time.process_time() - started
 
 
-def accuracy(args) -> str:
-    """Both losses, several seeds, ours and theirs evaluated on the same predictions with the same rule for ties."""
+def accuracy(settings: dict, args) -> str:
+    """Several seeds, ours and theirs evaluated on the same predictions with the same rule for ties."""
     train, test = published(LOG)[:2]
-    rows = []
-    for settings in (CROSS_ENTROPY, BPR_MAX):
-        n_epochs = EPOCHS[settings["loss"]]
-        for seed in range(1, args.seeds + 1):
-            sides = {"ours": lambda s=seed, e=n_epochs, k=settings: GRU4Rec(**k, n_epochs=e, seed=s).fit(train)}
-            if args.authors:
-                sides["authors"] = lambda s=seed, e=n_epochs, k=settings: Authors(
-                    args.authors, k | {"n_epochs": e}, s
-                ).fit(train)
-            for side, fit in sides.items():
-                model, seconds = timed(fit)
-                rows.append(result_row(evaluate(model, test, lists=False), settings["loss"], side, seed, seconds))
+    settings, rows = settings | {"n_epochs": EPOCHS[settings["loss"]]}, []
+    for seed in range(1, args.seeds + 1):
+        sides = {"ours": lambda s=seed: GRU4Rec(**settings, seed=s).fit(train)}
+        if args.authors:
+            sides["authors"] = lambda s=seed: Authors(args.authors, settings, s).fit(train)
+        for side, fit in sides.items():
+            model, seconds = timed(fit)
+            rows.append(result_row(evaluate(model, test, lists=False), settings["loss"], side, seed, seconds))
     return accuracy_text(pd.DataFrame(rows))
 
 
@@ -237,24 +236,43 @@ def default(args) -> str:
 
 
 def diginetica(args) -> str:
-    """Every prefix of every test session, the protocol of the papers."""
+    """Every prefix of every test session, the protocol of the papers; may be killed and started again."""
     train, test = published("diginetica")[:2]
-    rows, clock = [], time.process_time()
-
-    def tell(now):
-        if now.validation is None and now.step == now.n_steps:
-            print(f"epoch {now.epoch}, {time.process_time() - clock:.0f} CPU s", flush=True)
-
+    rows = []
     for seed in range(1, args.seeds + 1):
         model = GRU4Rec(**DIGINETICA, n_epochs=args.epochs, seed=seed)
-        _, seconds = timed(lambda model=model: model.fit(train, progress=tell))
+        seconds = sum(train_in_parts(model, train, args.checkpoints / f"diginetica-{seed}").values())
         result = evaluate(model, test, lists=False)
-        rows.append({"seed": seed, "epochs": args.epochs, "P@20": 100 * result.recall, "MRR@20": 100 * result.mrr,
-                     "training, CPU min": seconds / 60, "predictions": len(result.ranks)})  # fmt: skip
+        rows.append({"seed": seed, "epochs": args.epochs, "P@20": 100 * float(result.recall),
+                     "MRR@20": 100 * float(result.mrr), "training, CPU min": seconds / 60,
+                     "predictions": len(result.ranks)})  # fmt: skip
     return f"Settings: `{DIGINETICA}`.\n\n" + report.markdown(pd.DataFrame(rows), 2)
 
 
-PARTS = {"accuracy": accuracy, "speed": speed, "default": default, "diginetica": diginetica}
+def train_in_parts(model: GRU4Rec, train: Sessions, folder: Path) -> dict[str, float]:
+    """Fit with a checkpoint an epoch; return the CPU seconds of each, also of those before a kill."""
+    log, clock = folder / "seconds.json", time.process_time()
+    spent = json.loads(log.read_text()) if log.exists() else {}
+
+    def tell(now):
+        nonlocal clock
+        if now.step == now.n_steps:
+            spent[str(now.epoch)], clock = time.process_time() - clock, time.process_time()
+            folder.mkdir(parents=True, exist_ok=True)
+            log.write_text(json.dumps(spent))
+            print(f"epoch {now.epoch}: loss {now.loss:.3f}, {spent[str(now.epoch)]:.0f} CPU s", flush=True)
+
+    model.fit(train, progress=tell, checkpoints=Checkpoints(folder, every=10**9))
+    return spent
+
+
+PARTS = {
+    "cross-entropy": partial(accuracy, CROSS_ENTROPY),
+    "bpr-max": partial(accuracy, BPR_MAX),
+    "speed": speed,
+    "default": default,
+    "diginetica": diginetica,
+}
 
 
 def main() -> None:
@@ -264,6 +282,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="runs of each side, for accuracy (default 3)")
     parser.add_argument("--rounds", type=int, default=5, help="counted blocks of each side, for speed (default 5)")
     parser.add_argument("--epochs", type=int, default=8, help="on diginetica (default 8)")
+    parser.add_argument("--checkpoints", type=Path, default=Path("checkpoints"), help="a folder, for diginetica")
     parser.add_argument("--print", action="store_true", help="print instead of writing benchmarks/README.md")
     args = parser.parse_args()
     for part in args.part:

@@ -18,6 +18,8 @@ _HOME = {
     "SessionKNN": "session_knn",
     "ALS": "factorisation",
     "BPR": "factorisation",
+    "GRU4Rec": "gru4rec",
+    "PlainGRU4Rec": "gru4rec_plain",
 }
 __all__ = list(_HOME)
 
