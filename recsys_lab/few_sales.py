@@ -130,7 +130,8 @@ def als_scores(
     """
     ones = np.ones(len(sales.item), np.float32)
     bought = sparse.coo_matrix((ones, (sales.customer, sales.item)), shape=(n_customers, n_items)).tocsr()
-    model = AlternatingLeastSquares(factors, regularization, alpha, random_state=0, num_threads=1)
+    # solved exactly, not by conjugate gradients: with so few factors that is quicker as well
+    model = AlternatingLeastSquares(factors, regularization, alpha, random_state=0, num_threads=1, use_cg=False)
     model.fit(bought, show_progress=False)
     customers = model.user_factors.astype(np.float64)
     idle = bought.getnnz(axis=1) == 0
@@ -140,8 +141,10 @@ def als_scores(
 
 def log_loss(scores: np.ndarray, sales: Sales, temperature: float) -> float:
     """Mean of ``-log softmax(scores / temperature)`` at what was bought, in nats."""
-    chances = special.log_softmax(scores[sales.customer] / temperature, axis=1)  # (n_sales, n_items)
-    return float(-chances[np.arange(len(sales.item)), sales.item].mean())
+    logits = scores / temperature  # once for each customer, not once for each sale
+    logits = logits - logits.max(axis=1, keepdims=True)
+    norms = np.log(np.exp(logits).sum(axis=1))  # (n_customers,)
+    return float((norms[sales.customer] - logits[sales.customer, sales.item]).mean())
 
 
 def fit_temperature(scores: np.ndarray, sales: Sales) -> float:
@@ -157,8 +160,8 @@ def compare(n_sales: int, seed: int, **options) -> Comparison:
     shop = simulate(n_sales, seed, **options)
     with threadpool_limits(1, "blas"):  # such small systems are slower on several threads, and implicit warns of them
         scores = [als_scores(shop.train, *shop.chances.shape, *setting) for setting in SETTINGS]
-    tuned = [_held_out(s, shop) for s in scores]  # (validation loss, test loss) of every setting
-    beta = _held_out(beta_scores(shop.train, *shop.chances.shape), shop)
+        tuned = [_held_out(s, shop) for s in scores]  # (validation loss, test loss) of every setting
+        beta = _held_out(beta_scores(shop.train, *shop.chances.shape), shop)
     truth = float(-np.log(shop.chances[shop.test]).mean())
     return Comparison(beta[1], min(tuned)[1], min(test for _, test in tuned), truth)
 

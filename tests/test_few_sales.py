@@ -45,6 +45,7 @@ def test_log_loss_is_that_of_a_loop(shop):
         expected.append(-np.log(weights[item] / weights.sum()))
     assert few_sales.log_loss(scores, shop.validation, 0.7) == pytest.approx(np.mean(expected))
     assert few_sales.log_loss(np.zeros((200, 12)), shop.validation, 1) == pytest.approx(np.log(12))
+    assert few_sales.log_loss(1e6 * scores, shop.validation, 0.7) < np.inf, "large scores do not overflow"
 
 
 @pytest.mark.parametrize("temperature", [0.1, 1.0, 20.0])

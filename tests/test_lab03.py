@@ -128,3 +128,16 @@ def test_the_shop_s_version_bends_away_and_does_not_cover():
         a, b = function(carts, views, 2.4, 14)
         covers.append(np.mean((stats.beta.ppf(0.025, a, b) <= rate) & (rate <= stats.beta.ppf(0.975, a, b))))
     assert covers[0] < 0.9 and 0.93 <= covers[1] <= 0.97
+
+
+def test_what_differs_in_late_digits_is_shown_with_all_of_them():
+    """Two numbers that look alike in four digits, in a case without words of its own."""
+    check = lab03.lab["recent_count"]
+    by_hand = [case.args for case in check.by_hand]
+
+    def nearly(*args):
+        return check.reference(*args) * (1 if args in by_hand else 1 + 1e-5)
+
+    lines = dict(line.split(": ", 1) for line in check(nearly).message.splitlines() if ": " in line)
+    expected, came = float(lines["Expected"].rstrip(".")), float(lines["Came"].rstrip("."))
+    assert expected != came == pytest.approx(expected, rel=1e-4)

@@ -24,7 +24,7 @@ def __getattr__(name: str):
 @lab.exercise(
     "3.1",
     "A count that forgets",
-    minutes=8,
+    minutes=6,
     difficulty="easy",
     kind=Number(),
     hints=(
@@ -42,7 +42,7 @@ def recent_count(ages, half_life, window):
     Parameters
     ----------
     ages : list of float
-        How many days ago each view was; may be empty.
+        How many days ago each view was, in any order; may be empty.
     half_life : float
         Days after which a view counts half.
     window : float
@@ -63,13 +63,20 @@ recent_count.case([0, 7, 14, 40], 7, 30, expect=1.75, because="1 + 1/2 + 1/4, an
 recent_count.case([30, 10], 10, 30, expect=0.625, because="1/2, and 1/8 for 30 days: exactly the window still counts")
 recent_count.case([9, 9], 3, 5, expect=0.0, because="both views are older than the window")
 recent_count.case([], 7, 30, expect=0.0, because="no view, no count")
+recent_count.case([3, 20], 1.5, 5, expect=0.25, because="3 days are two half-lives: 1/4; 20 days are too long ago")
+recent_count.case([40, 7], 7, 30, expect=0.5, because="the ages come in any order: 40 days do not count, 7 days do")
+recent_count.case(
+    *([12.5, 30.4], 12.5, 30.5),
+    expect=0.5 + 0.5 ** (30.4 / 12.5),
+    because="12.5 days are just one half-life, and 30.4 days are inside the window",
+)
 
 
 @recent_count.random_cases
 def _view_ages(rng):
+    sizes = [8] * 9 + [40]
     return [
-        (rng.uniform(0, 60, 8).round(1).tolist(), float(rng.integers(2, 20)), float(rng.integers(15, 50)))
-        for _ in range(10)
+        (rng.uniform(0, 60, n).round(1).tolist(), rng.integers(4, 40) / 2, rng.integers(30, 100) / 2) for n in sizes
     ]
 
 
@@ -133,6 +140,27 @@ def _mean_weight(ages, half_life, window):
     return float(np.mean(weights)) if weights else 0.0
 
 
+@recent_count.mistake("You stop at the first view that is too old; later in the list there may be newer ones.")
+def _stops_at_an_old_one(ages, half_life, window):
+    too_old = [i for i, age in enumerate(ages) if age > window]
+    return recent_count.reference(ages[: too_old[0]] if too_old else ages, half_life, window)
+
+
+@recent_count.mistake("You compare the number of half-lives with the window; the window is in days, as the ages are.")
+def _window_of_half_lives(ages, half_life, window):
+    return recent_count.reference(ages, half_life, window * half_life)
+
+
+@recent_count.mistake(
+    "You round the count: return it as it is, or small differences between books get lost.",
+    when=lambda got, *args: any(got == round(recent_count.reference(*args), digits) for digits in range(6)),
+)
+def _rounded_count(ages, half_life, window):
+    return round(recent_count.reference(ages, half_life, window), 3)
+
+
+DISTRIBUTION = "A whole scipy distribution came back. Return its two numbers: a and b."
+
 # 3.2 -----------------------------------------------------------------------------------------------------------------
 
 PAIR = "a pair (a, b)"
@@ -176,6 +204,16 @@ beta_from_moments.case(0.2, 0.016, expect=(1.8, 7.2), because="0.16 / 0.016 is 1
 beta_from_moments.case(0.5, 0.05, expect=(2, 2), because="0.25 / 0.05 is 5, so a + b is 4, and half of it each: (2, 2)")
 beta_from_moments.case(0.1, 0.0009, expect=(9.9, 89.1), because="0.09 / 0.0009 is 100: a + b is 99, a 9.9, b 89.1")
 beta_from_moments.case(0.75, 0.0375, expect=(3, 1), because="0.1875 / 0.0375 is 5: a + b is 4, a 3, b 1")
+beta_from_moments.case(
+    *(0.5, 1 / 6),
+    expect=(0.25, 0.25),
+    because="0.25 / (1/6) is 1.5, so a + b is 0.5: where rates lie near 0 and 1, a prior counts less than one view",
+)
+beta_from_moments.case(
+    *(0.2, 0.16 / 5001),
+    expect=(1000, 4000),
+    because="0.16 over the variance is 5,001, so a + b is 5,000: where rates are nearly alike, a prior counts much",
+)
 
 
 @beta_from_moments.random_cases
@@ -224,13 +262,46 @@ def _only_mean(mean, variance):
     return mean * strength, (1 - mean) * strength
 
 
+@beta_from_moments.mistake("You take 1 from a and 1 from b; the - 1 belongs to their sum.")
+def _one_from_each(mean, variance):
+    strength = mean * (1 - mean) / variance
+    return mean * strength - 1, (1 - mean) * strength - 1
+
+
+@beta_from_moments.mistake("You share the strength equally; a is mean times strength, b the rest.")
+def _halves_of_strength(mean, variance):
+    half = (mean * (1 - mean) / variance - 1) / 2
+    return half, half
+
+
+@beta_from_moments.mistake(
+    "You round a and b: return them as they are. They need not be whole numbers.",
+    when=lambda got, *args: any(_is_rounded(got, beta_from_moments.reference(*args), digits) for digits in range(6)),
+)
+def _rounded_pair(mean, variance):
+    return tuple(round(number, 1) for number in beta_from_moments.reference(mean, variance))
+
+
+@beta_from_moments.mistake(DISTRIBUTION)
+def _as_distribution(mean, variance):
+    return stats.beta(*beta_from_moments.reference(mean, variance))
+
+
+def _is_rounded(got, exact, digits) -> bool:
+    return any(all(g == f(e, digits) for g, e in zip(got, exact, strict=True)) for f in (round, _cut))
+
+
+def _cut(number, digits) -> float:
+    return int(number * 10**digits) / 10**digits
+
+
 # 3.3 -----------------------------------------------------------------------------------------------------------------
 
 
 @lab.exercise(
     "3.3",
     "Find the mistake, and mend it",
-    minutes=10,
+    minutes=7,
     difficulty="medium",
     kind=Vector(PAIR, length=2),
     hints=(
@@ -313,6 +384,26 @@ def _prior_twice(carts, views, a, b):
     return a + carts, a + b + views - carts
 
 
+@posterior.mistake("Your b does not grow: what happens to it when a view does not end in the cart?")
+def _b_stands_still(carts, views, a, b):
+    return a + carts, b
+
+
+@posterior.mistake("Your b starts from a + b: it starts from the b of the prior alone.")
+def _total_as_b(carts, views, a, b):
+    return a + carts, a + b + views
+
+
+@posterior.mistake("You cut a and b of the prior to whole numbers; a prior may count like half a view.")
+def _whole_prior(carts, views, a, b):
+    return int(a) + carts, int(b) + views - carts
+
+
+@posterior.mistake(DISTRIBUTION)
+def _frozen(carts, views, a, b):
+    return stats.beta(a + carts, b + views - carts)
+
+
 @posterior.mistake("You return the mean and not the two parameters.", when=lambda got, *_: max(got) <= 1)
 def _mean_twice(carts, views, a, b):
     mean = (a + carts) / (a + b + views)
@@ -350,8 +441,8 @@ def rank_by_lower_bound(carts, views, a, b):
     -------
     list or ndarray of int, shape (n_books,)
         Indices of the books, the highest bound first.
-        ``rank_by_lower_bound(np.array([1, 60]), np.array([1, 100]), 1, 1)`` is ``[1, 0]``: 60 of 100 is certain to be
-        more than 0.5, 1 of 1 may well be 0.3.
+        ``rank_by_lower_bound(np.array([1, 60]), np.array([1, 100]), 1, 1)`` is ``[1, 0]``: 60 of 100 is almost certain
+        to be more than 0.5, 1 of 1 may well be 0.3.
     """
     from scipy.stats import beta
 
@@ -374,6 +465,12 @@ rank_by_lower_bound.case(
     expect=[1, 0, 2],
     because="none was ever put into the cart: the more often it was tried, the lower the bound",
 )
+_TRIED = np.arange(30) * 7 % 30  # 30 books, viewed 0 to 29 times, in no order
+rank_by_lower_bound.case(
+    *(np.zeros(30, dtype=int), _TRIED, 1, 4),
+    expect=np.argsort(_TRIED),
+    because="none of the 30 was ever put into the cart: the least viewed first, and all 30 are in the list",
+)
 
 
 @rank_by_lower_bound.random_cases
@@ -390,6 +487,18 @@ def _tables(rng):
 
 def _ordered(bounds) -> np.ndarray:
     return np.argsort(-bounds, kind="stable")
+
+
+@rank_by_lower_bound.mistake(
+    "Some books are missing in your list: all of them are to be ranked.",
+    when=lambda got, carts, *_: len(got) < len(carts) and got == tuple(_whole_list(carts, *_)[: len(got)]),
+)
+def _only_twenty(carts, views, a, b):
+    return rank_by_lower_bound.reference(carts, views, a, b)[:20]
+
+
+def _whole_list(carts, views, a, b) -> list[int]:
+    return rank_by_lower_bound.reference(carts, views, a, b).tolist()
 
 
 @rank_by_lower_bound.mistake("You rank by the mean of the posterior; a lower bound also asks how sure it is.")
@@ -435,6 +544,34 @@ def _places(carts, views, a, b):
 @rank_by_lower_bound.mistake("You return the bounds; asked for are the indices of the books in their order.")
 def _bounds(carts, views, a, b):
     return stats.beta.ppf(0.05, a + carts, b + views - carts)
+
+
+@rank_by_lower_bound.mistake(
+    "You return the bounds, sorted; asked for are the indices of the books (sorted by its values, a Series still has "
+    "them in its .index)."
+)
+def _sorted_bounds(carts, views, a, b):
+    return np.sort(_bounds(carts, views, a, b))[::-1]
+
+
+@rank_by_lower_bound.mistake("You count books from 1: the first one has the index 0.")
+def _from_one(carts, views, a, b):
+    return rank_by_lower_bound.reference(carts, views, a, b) + 1
+
+
+@rank_by_lower_bound.mistake("The two of the prior are swapped: a goes with the carts, b with the other views.")
+def _prior_swapped(carts, views, a, b):
+    return _ordered(stats.beta.ppf(0.05, b + carts, a + views - carts))
+
+
+@rank_by_lower_bound.mistake("The two of the posterior are swapped: the one that counts the carts comes first.")
+def _posterior_swapped(carts, views, a, b):
+    return _ordered(stats.beta.ppf(0.05, b + views - carts, a + carts))
+
+
+@rank_by_lower_bound.mistake("Your prior is always Beta(1, 1): take the a and b that are passed in.")
+def _flat_bound(carts, views, a, b):
+    return _ordered(stats.beta.ppf(0.05, 1 + carts, 1 + views - carts))
 
 
 @rank_by_lower_bound.mistake("Your b grows by all views: that is the mistake of exercise 3.3.")
@@ -511,22 +648,58 @@ first_place_shares.case(
     expect=[0.5, 0.5],
     because="the first has a rate of 0.5; the second may have any, so half of its draws are higher",
 )
+first_place_shares.case(
+    *(np.array([30.0, 30.0, 1.0]), np.array([70.0, 70.0, 400.0]), _DRAWS, 4),
+    expect=[0.5, 0.5, 0],
+    because="the first two share the rounds, about half and half; the third never comes first and has a 0",
+)
+first_place_shares.case(
+    *(np.array([1.0, 20.0, 20.0, 20.0, 1.0]), np.array([500.0, 80.0, 80.0, 80.0, 500.0]), _DRAWS, 5),
+    expect=[0, 1 / 3, 1 / 3, 1 / 3, 0],
+    because="the three in the middle share the rounds, about a third each; the first and the last have a 0",
+)
+first_place_shares.case(
+    *(np.array([0.3, 30.0]), np.array([3.0, 300.0]), _DRAWS, 6),
+    expect=[0.304, 0.696],
+    because="both have a mean of 1/11, but the first mostly draws less, seldom much more: first in 0.30 of the rounds",
+)
 
 
 @first_place_shares.random_cases
 def _rounds(rng):
     cases = []
-    for _ in range(5):
+    for _ in range(4):
         views = np.array([200, 60, 20, 5, 0]) + rng.integers(0, 5, 5)
         carts = rng.binomial(views, 0.2)
-        cases.append((2.0 + carts, 8.0 + views - carts, _DRAWS, int(rng.integers(1000))))
+        cases.append((2.4 + carts, 8.7 + views - carts, _DRAWS, int(rng.integers(1000))))
+    cases.append((rng.uniform(0.3, 1.9, 4).round(1), rng.uniform(1, 4, 4).round(1), _DRAWS, int(rng.integers(1000))))
     return cases
+
+
+_ALIKE = np.full(4, 2.5), np.full(4, 7.5)
 
 
 @first_place_shares.rule("The same seed gave different shares: make one generator from `seed` and draw from it.")
 def _same_seed(function):
-    kind, args = first_place_shares.kind, first_place_shares.all_cases()[-1].args
-    return kind.read(function(*args), args) == kind.read(function(*args), args)
+    return _read(function, *_ALIKE, 101, 7) == _read(function, *_ALIKE, 101, 7)
+
+
+@first_place_shares.rule("Five seeds gave the same shares to the last digit: make the generator from `seed`.")
+def _other_seeds(function):
+    return len({_read(function, *_ALIKE, 1001, seed) for seed in range(5)}) > 1
+
+
+@first_place_shares.rule(
+    "In 101 rounds a share is a whole number of 101sts, and together they are 1: play all n_draws rounds, and divide "
+    "by n_draws."
+)
+def _all_rounds(function):
+    shares = np.array(_read(function, *_ALIKE, 101, 3)) * 101
+    return np.allclose(shares, shares.round(), atol=1e-6) and shares.round().sum() == 101
+
+
+def _read(function, *args) -> tuple[float, ...]:
+    return first_place_shares.kind.read(function(*args), args)
 
 
 @first_place_shares.mistake("You give all to the book with the highest mean: nothing is drawn, nothing explored.")
@@ -539,9 +712,19 @@ def _by_share_of_means(a, b, n_draws, seed):
     return a / (a + b) / (a / (a + b)).sum()
 
 
-@first_place_shares.mistake("You draw once and use it for all rounds, so one book has all of them.")
+@first_place_shares.mistake(
+    "You play the same draw in all rounds, so one book has all of them. Make one generator, before the loop."
+)
 def _one_draw(a, b, n_draws, seed):
     return np.eye(len(a))[np.random.default_rng(seed).beta(a, b).argmax()]
+
+
+@first_place_shares.mistake(
+    "Your books draw together, each from a new generator with the same seed. Make one generator, before the loop."
+)
+def _in_step(a, b, n_draws, seed):
+    drawn = [np.random.default_rng(seed).beta(*pair, n_draws) for pair in zip(a, b, strict=True)]
+    return np.bincount(np.argmax(drawn, axis=0), minlength=len(a)) / n_draws
 
 
 @first_place_shares.mistake("You average the draws; count in how many rounds each book has the highest one.")
@@ -550,16 +733,55 @@ def _mean_of_draws(a, b, n_draws, seed):
 
 
 @first_place_shares.mistake(
-    "You count rounds; asked for are shares, which add up to 1.", when=lambda got, *_: sum(got) > 50
+    "You count rounds; asked for are shares, which add up to 1.", when=lambda got, *_: sum(got) > 1000
 )
 def _rounds_counted(a, b, n_draws, seed):
     return first_place_shares.reference(a, b, n_draws, seed) * n_draws
 
 
-@first_place_shares.mistake("You count who comes last: the highest draw wins.")
+@first_place_shares.mistake(
+    "These are shares in percent: they add up to 100, and should add up to 1.", when=lambda got, *_: 99 < sum(got) < 101
+)
+def _in_percent(a, b, n_draws, seed):
+    return first_place_shares.reference(a, b, n_draws, seed) * 100
+
+
+@first_place_shares.mistake(
+    "You count who comes last, or a and b are swapped: the highest draw wins, and a stands for the carts."
+)
 def _last_place(a, b, n_draws, seed):
     drawn = np.random.default_rng(seed).beta(a, b, size=(n_draws, len(a)))
     return np.bincount(drawn.argmin(axis=1), minlength=len(a)) / n_draws
+
+
+@first_place_shares.mistake(
+    "You draw from normal distributions with the same mean and spread; these posteriors are not symmetric."
+)
+def _normal_draws(a, b, n_draws, seed):
+    spread = stats.beta.std(a, b)
+    drawn = np.random.default_rng(seed).normal(a / (a + b), spread, (n_draws, len(a)))
+    return np.bincount(drawn.argmax(axis=1), minlength=len(a)) / n_draws
+
+
+@first_place_shares.mistake(
+    "Books that never come first are missing: they belong in the answer, with a share of 0.",
+    when=lambda got, a, *_: len(got) < len(a),
+)
+def _never_first_left_out(a, b, n_draws, seed):
+    return np.unique(_first_places(a, b, n_draws, seed), return_counts=True)[1] / n_draws
+
+
+@first_place_shares.mistake(
+    "Your shares are sorted, as value_counts sorts them, and books that never come first may be missing. Asked for is "
+    "a share for each book, in the order of the books.",
+    when=lambda got, *_: list(got) == sorted(got, reverse=True),
+)
+def _by_frequency(a, b, n_draws, seed):
+    return -np.sort(-_never_first_left_out(a, b, n_draws, seed))
+
+
+def _first_places(a, b, n_draws, seed) -> np.ndarray:
+    return np.random.default_rng(seed).beta(a, b, size=(n_draws, len(a))).argmax(axis=1)
 
 
 # 3.6 -----------------------------------------------------------------------------------------------------------------
@@ -657,3 +879,38 @@ def _scaled_wrongly(recent, before, days_recent, days_before, k):
 @rise.mistake("You compare views a day and add k to those; k are views, to be added before.")
 def _k_per_day(recent, before, days_recent, days_before, k):
     return (recent / days_recent + k) / (before / days_before + k)
+
+
+@rise.mistake("Brackets: the k above belongs to the recent views, so their sum is what is divided.")
+def _brackets_above(recent, before, days_recent, days_before, k):
+    return recent + k / (before * days_recent / days_before + k)
+
+
+@rise.mistake("Brackets: the k below belongs to the expected views, so it is their sum that divides.")
+def _brackets_below(recent, before, days_recent, days_before, k):
+    return (recent + k) / (before * days_recent / days_before) + k
+
+
+@rise.mistake("Brackets: both k have to be added before anything is divided.")
+def _brackets_nowhere(recent, before, days_recent, days_before, k):
+    return recent + k / (before * days_recent / days_before) + k
+
+
+@rise.mistake("Your k is only above: a book without a view before cannot be divided, and the others seem to rise.")
+def _k_above(recent, before, days_recent, days_before, k):
+    return (recent + k) / (before * days_recent / days_before)
+
+
+@rise.mistake("Your expectation comes from all days, the recent ones too: then a rise is compared with itself.")
+def _from_all_days(recent, before, days_recent, days_before, k):
+    return (recent + k) / ((before + recent) * days_recent / (days_before + days_recent) + k)
+
+
+@rise.mistake("`before` does not hold the recent days: it is over days_before alone.")
+def _over_all_days(recent, before, days_recent, days_before, k):
+    return (recent + k) / (before * days_recent / (days_before + days_recent) + k)
+
+
+@rise.mistake("You divide in whole numbers (//): 3.5 expected views are 3.5.")
+def _whole_expected(recent, before, days_recent, days_before, k):
+    return (recent + k) / (before * days_recent // days_before + k)

@@ -117,13 +117,13 @@ def input_blocks(exercise: Exercise, case: Case) -> list[Code]:
 
 
 def _expected_and_got(exercise: Exercise, case: Case, result: Result, diagnosed: bool) -> list[Text | Code]:
-    because = case.because or exercise.kind.show(case.expect)
+    wanted, got = exercise.kind.show(case.expect), ""
+    if not result.error and not result.refused:
+        got = exercise.kind.show(result.value)
+        if got == wanted and not exercise.is_value:  # four digits hide the difference
+            got, wanted = safe_repr(result.value), safe_repr(case.expect)
+    because = case.because or wanted
     blocks: list[Text | Code] = [Text(f"Expected: {because}" + ("" if because.endswith(".") else "."))]
-    if result.error:
-        return blocks
-    if result.refused:
-        return [*blocks, Text(f"Came: {result.refused}")] if diagnosed else blocks
-    got, wanted = exercise.kind.show(result.value), exercise.kind.show(case.expect)
-    if got == wanted and not exercise.is_value:  # four digits hide the difference
-        got = safe_repr(result.value)
-    return [*blocks, Text(f"Came: {got}.")]
+    if got:
+        return [*blocks, Text(f"Came: {got}.")]
+    return [*blocks, Text(f"Came: {result.refused}")] if result.refused and diagnosed else blocks
