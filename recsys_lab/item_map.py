@@ -16,6 +16,8 @@ import pandas as pd
 from recsys_lab.plots import COLOURS
 
 SIZE, EDGE = 560, 24  # of the picture and of its empty rim
+WALK = "by cosine (a button goes there):"
+BADGE = 13  # radius of a number's disc: still to be read where the picture is as narrow as a telephone
 ALL = "all genres"
 # each group has a colour and a shape of its own: no meaning hangs on colour alone
 SHAPES = (
@@ -91,12 +93,12 @@ class ItemMap:
         order = np.argsort(-cosines, kind="stable")[: self.n_neighbours]
         return [(int(i), float(cosines[i])) for i in order]
 
-    def find(self, text: str) -> int | None:
-        """Return the first item whose label is this text, or else begins with it, or else has it somewhere."""
-        text = " ".join(str(text).split()).casefold()
-        labels = [label.casefold() for label in self.labels]
-        tests = (text.__eq__, lambda label: label.startswith(text), lambda label: text in label)
-        return next((i for test in tests for i, label in enumerate(labels) if text and test(label)), None)
+    def find(self, text: str) -> list[int]:
+        """Return the items whose label has this text in it: those that are it first, then those that begin with it."""
+        text = _plain(text)
+        labels = [_plain(label) for label in self.labels]
+        found = [i for i, label in enumerate(labels) if text and text in label]
+        return sorted(found, key=lambda i: (labels[i] != text, not labels[i].startswith(text)))
 
     def html(self, item: int, genre: str = ALL, near: bool = False) -> str:
         """Return the picture as HTML.
@@ -108,23 +110,25 @@ class ItemMap:
         genre : str
             The others are drawn faintly.
         near : bool
-            Show only the part with the chosen item and its neighbours.
+            Zoom in: show only the part with the chosen item and its neighbours.
         """
         neighbours = [i for i, _ in self.neighbours(item)]
         x, y = self._places([item, *neighbours] if near else range(len(self.titles)))
         marks = "".join(self._mark(i, x[i], y[i], genre, 1.6 if near else 1) for i in self._visible(x, y))
         lines = "".join(_line(x[item], y[item], x[i], y[i]) for i in neighbours)
         badges = _badges([(x[i], y[i]) for i in [item, *neighbours]])
+        # once more, above the lines: what the numbers mean must not be hidden by them
+        badges += "".join(self._mark(i, x[i], y[i], self.genres[i], 1.6, "#000") for i in [item, *neighbours])
         label = f"Map of {len(self.titles)} items. Chosen: {self.labels[item]}. Nearest: "
         label += "; ".join(f"{n}. {self.labels[i]}" for n, i in enumerate(neighbours, 1))
         frame = f'viewBox="0 0 {SIZE} {SIZE}" style="width:100%;max-width:{SIZE}px;display:block"'
         ground = f'<rect width="{SIZE}" height="{SIZE}" rx="6" fill="#fff"/>'
         svg = f'<svg role="img" aria-label="{_safe(label)}" {frame}>{ground}{marks}{lines}{badges}</svg>'
-        return f'<div style="color:inherit;line-height:1.35">{self._head(item)}{svg}{self._legend(genre)}</div>'
+        return f'<div style="color:inherit;line-height:1.35">{self._head(item)}{svg}</div>'
 
     def text(self, item: int) -> str:
         """Return the chosen item and its neighbours in words, as HTML."""
-        lines = "".join(f"<li>{_safe(self.labels[i])} ({cosine:.2f})</li>" for i, cosine in self.neighbours(item))
+        lines = "".join(f"<li>{_safe(self.labels[i])} ({cosine:.3f})</li>" for i, cosine in self.neighbours(item))
         return f"<p>Nearest to <strong>{_safe(self.labels[item])}</strong> (cosine):</p><ol>{lines}</ol>"
 
     def _head(self, item: int) -> str:
@@ -142,9 +146,10 @@ class ItemMap:
     def _visible(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return np.flatnonzero((x > 4) & (x < SIZE - 4) & (y > 4) & (y < SIZE - 4))
 
-    def _mark(self, item: int, x: float, y: float, genre: str, scale: float) -> str:
+    def _mark(self, item: int, x: float, y: float, genre: str, scale: float, edge: str = "") -> str:
         bright = genre in (ALL, self.genres[item])
-        look = f'fill="{self._colour(self.genres[item])}" opacity="{0.8 if bright else 0.13}"'
+        look = f'fill="{self._colour(self.genres[item])}" opacity="{1 if edge else 0.8 if bright else 0.13}"'
+        look += f' stroke="{edge}"' if edge else ""
         where = f'd="{self._shape(self.genres[item])}" transform="translate({x},{y}) scale({scale})"'
         return f"<path {where} {look}><title>{_safe(self.labels[item])}</title></path>"
 
@@ -154,7 +159,8 @@ class ItemMap:
     def _shape(self, genre: str) -> str:
         return SHAPES[self.groups.index(genre) // len(COLOURS) % len(SHAPES)] if genre else SHAPES[0]
 
-    def _legend(self, genre: str) -> str:
+    def legend(self, genre: str = ALL) -> str:
+        """Return the genres with their signs as HTML; `genre` is set in bold."""
         if not self.groups:
             return ""
         box = '<svg aria-hidden="true" viewBox="-7 -7 14 14" width="14" height="14" style="background:#fff">'
@@ -162,7 +168,7 @@ class ItemMap:
         words = [f"<strong>{_safe(g)}</strong>" if g == genre else _safe(g) for g in self.groups]
         style = "display:inline-flex;align-items:center;gap:3px;margin:0 10px 2px 0;white-space:nowrap"
         lines = (f'<span style="{style}">{s}{w}</span>' for s, w in zip(signs, words, strict=True))
-        return f'<div style="max-width:{SIZE}px;margin-top:6px;font-size:12px">{"".join(lines)}</div>'
+        return f'<div style="max-width:940px;margin-top:6px;font-size:13px;line-height:1.5">{"".join(lines)}</div>'
 
 
 def _column(items: pd.DataFrame, name: str) -> list[str]:
@@ -180,6 +186,10 @@ def _labels(titles: list[str], authors: list[str]) -> list[str]:
     return labels
 
 
+def _plain(text) -> str:
+    return " ".join(str(text).split()).casefold()
+
+
 def _safe(text) -> str:
     return html.escape(str(text), quote=True)
 
@@ -189,25 +199,30 @@ def _line(x1: float, y1: float, x2: float, y2: float) -> str:
 
 
 def _badges(places: list[tuple[float, float]]) -> str:
-    """A ring for the first place, and numbers for the others that do not cover each other."""
-    (x0, y0), taken, parts = places[0], [places[0]], []
-    parts.append(f'<circle cx="{x0}" cy="{y0}" r="9" fill="none" stroke="#000" stroke-width="3"/>')
-    angles = np.arange(0, 2 * np.pi, np.pi / 4)
+    """A ring for the first place, and numbers for the others that cover neither each other nor a place."""
+    (x0, y0), taken = places[0], []
+    parts = [f'<circle cx="{x0}" cy="{y0}" r="11" fill="none" stroke="#000" stroke-width="3"/>']
     for number, (x, y) in enumerate(places[1:], 1):
-        tries = [(x + r * np.cos(a), y + r * np.sin(a)) for r in (14, 28, 42, 56) for a in angles]
-        inside = [t for t in tries if 10 < t[0] < SIZE - 10 and 10 < t[1] < SIZE - 10] or tries
-        free = [t for t in inside if all(np.hypot(t[0] - u, t[1] - v) > 19 for u, v in taken)]
-        u, v = free[0] if free else inside[0]
+        u, v = _free_place(x, y, places, taken)
         taken.append((u, v))
-        style = 'text-anchor="middle" style="font:bold 12px sans-serif" fill="#000"'
         parts.append(_line(x, y, round(u, 1), round(v, 1)))
-        parts.append(f'<circle cx="{u:.1f}" cy="{v:.1f}" r="9" fill="#fff" stroke="#000"/>')
-        parts.append(f'<text x="{u:.1f}" y="{v + 4:.1f}" {style}>{number}</text>')
+        parts.append(f'<circle cx="{u:.1f}" cy="{v:.1f}" r="{BADGE}" fill="#fff" stroke="#000"/>')
+        style = 'text-anchor="middle" style="font:bold 19px sans-serif" fill="#000"'
+        parts.append(f'<text x="{u:.1f}" y="{v + 7:.1f}" {style}>{number}</text>')
     return "".join(parts)
 
 
+def _free_place(x: float, y: float, places: list[tuple[float, float]], taken: list[tuple[float, float]]):
+    """The nearest place for a number to (x, y) that is free; if there is none, the nearest inside the picture."""
+    tries = [(x + r * np.cos(a), y + r * np.sin(a)) for r in range(22, 180, 10) for a in np.arange(0, 2 * np.pi, 0.4)]
+    inside = [t for t in tries if all(BADGE < c < SIZE - BADGE for c in t)] or tries
+    far = ((taken, 2 * BADGE + 1), (places, BADGE + 8))
+    free = (t for t in inside if all(np.hypot(t[0] - u, t[1] - v) > d for them, d in far for u, v in them))
+    return next(free, inside[0])
+
+
 def item_map(vectors, items: pd.DataFrame, start: str | None = None, n_neighbours: int = 8):
-    """Walk about in the items' vectors: search a title, go to a neighbour, light up a genre, look from near.
+    """Walk about in the items' vectors: search a title, go to a neighbour, light up a genre, zoom in.
 
     Parameters
     ----------
@@ -225,14 +240,14 @@ def item_map(vectors, items: pd.DataFrame, start: str | None = None, n_neighbour
         `Plain`, a picture with text, where ipywidgets is missing.
     """
     drawn = ItemMap(vectors, items, n_neighbours)
-    first = 0 if start is None else drawn.find(start)
-    if first is None:
+    found = [0] if start is None else drawn.find(start)
+    if not found:
         raise ValueError(f"item_map: no title has {start!r} in it.")
     try:
         import ipywidgets
     except ImportError:
-        return Plain(drawn, first)
-    return _explorer(ipywidgets, drawn, first)
+        return Plain(drawn, found[0])
+    return _explorer(ipywidgets, drawn, found[0])
 
 
 def _explorer(ipywidgets, drawn: ItemMap, first: int):
@@ -245,34 +260,39 @@ def _explorer(ipywidgets, drawn: ItemMap, first: int):
         layout=layout(width="420px", max_width="98%"),
     )
     genre = ipywidgets.Dropdown(options=[ALL, *drawn.groups], value=ALL, description="Light up:")
-    near = ipywidgets.ToggleButton(value=False, description="From near")
+    near = ipywidgets.ToggleButton(value=False, description="Zoom in")
     back = ipywidgets.Button(description="Back", disabled=True)
-    picture, said = ipywidgets.HTML(), ipywidgets.HTML()
+    picture, said, head, legend = (ipywidgets.HTML() for _ in range(4))
     go_to = [ipywidgets.Button(layout=layout(width="98%")) for _ in range(drawn.n_neighbours)]
     path = [first]
 
-    def show(_=None):
+    def show(_=None, words=""):
+        said.value = words and f"<p>{words}</p>"
+        legend.value = drawn.legend(genre.value)
+        near_to = f"Nearest to <strong>{_safe(drawn.titles[path[-1]])}</strong>, {WALK}"
+        head.value = f"<p style='margin:2px 0 6px;line-height:1.3'>{near_to}</p>"
         picture.value = drawn.html(path[-1], genre.value, near.value)
         for number, (button, (i, cosine)) in enumerate(zip(go_to, drawn.neighbours(path[-1]), strict=True), 1):
             title = textwrap.shorten(drawn.titles[i], 40, placeholder=" …")
-            button.description = f"{number} · {cosine:.2f} · {title}"
+            button.description = f"{number} · {cosine:.3f} · {title}"
             button.target = i
         back.disabled = len(path) == 1
 
-    def go(item: int):
-        said.value = ""
+    def go(item: int, words=""):
         path.append(item)
-        show()
+        show(words=words)
 
     def searched(change):
         if not change["new"].strip():
             return
-        found = drawn.find(change["new"])
+        text, found = f"<em>{_safe(change['new'].strip())}</em>", drawn.find(change["new"])
         search.value = ""
-        if found is None:
-            said.value = f"<p>No title has <em>{_safe(change['new'])}</em> in it.</p>"
+        if not found:
+            show(words=f"No title or author has {text} in it.")
+        elif len(found) == 1 or _plain(drawn.labels[found[0]]) == _plain(change["new"]):
+            go(found[0])
         else:
-            go(found)
+            go(found[0], f"{text} stands in {len(found)} titles and authors; this is the first. Type more of it.")
 
     def return_(_):
         path.pop()
@@ -285,12 +305,11 @@ def _explorer(ipywidgets, drawn: ItemMap, first: int):
     for button in go_to:
         button.on_click(lambda b: go(b.target))
     show()
-    head = ipywidgets.HTML("<p style='margin:2px 0 6px'><strong>Nearest</strong> by cosine: go there by its button</p>")
-    beside = ipywidgets.VBox([head, *go_to, back], layout=layout(width="340px", max_width="98%"))
-    left = ipywidgets.VBox([picture], layout=layout(width="580px", max_width="98%"))
+    beside = ipywidgets.VBox([head, *go_to, back], layout=layout(width="315px", max_width="98%"))
+    left = ipywidgets.VBox([picture], layout=layout(width="530px", max_width="98%"))
     row = layout(flex_flow="row wrap")
     body = ipywidgets.Box([left, beside], layout=layout(display="flex", flex_flow="row wrap"))
-    return ipywidgets.VBox([ipywidgets.HBox([search, genre, near], layout=row), said, body])
+    return ipywidgets.VBox([ipywidgets.HBox([search, genre, near], layout=row), said, body, legend])
 
 
 class Plain:
@@ -301,10 +320,10 @@ class Plain:
 
     def __repr__(self) -> str:
         lines = [
-            f"  {n}. {self.drawn.labels[i]} ({c:.2f})" for n, (i, c) in enumerate(self.drawn.neighbours(self.item), 1)
+            f"  {n}. {self.drawn.labels[i]} ({c:.3f})" for n, (i, c) in enumerate(self.drawn.neighbours(self.item), 1)
         ]
         head = f"Nearest to {self.drawn.labels[self.item]} (install ipywidgets to walk on):"
         return "\n".join([head, *lines])
 
     def _repr_html_(self) -> str:
-        return self.drawn.html(self.item) + self.drawn.text(self.item)
+        return self.drawn.html(self.item) + self.drawn.text(self.item) + self.drawn.legend()

@@ -7,14 +7,19 @@
 #
 # **You will be able to**
 #
-# - build a user-item matrix the right way round, and recognise the mess when it lies on its side,
-# - write one half-step of ALS, and know what `implicit` does in the other fifteen iterations,
+# - build a user-item matrix the right way round, and know that nobody warns you if it lies on its side,
+# - write one half-step of ALS, and know what `implicit` does in all its iterations,
 # - find similar books, and recommend to a session that began a second ago,
-# - say why matrix factorisation is strong across visits and weak within one,
-# - choose the number of factors and the regularisation without touching the test part.
+# - say why matrix factorisation is better across visits than within one,
+# - in the extra parts: choose its settings without touching the test part, and write a step of BPR.
 #
-# **Time:** 50 minutes: four core exercises (35 minutes) and the reading between them. Part 7 with exercise 5.5 is
-# *extra*. **Needs:** labs 01 and 02.
+# **Time:** the core, parts 1 to 5, takes 50 to 65 minutes: 35 for the four exercises, the rest for what stands between
+# them. Pass over the code of cells that only draw; run them all the same. Parts 6 to 10 are *extra* and take about 45
+# minutes more: settings (10), a matrix on its side (7), the person or the visit (10), BPR with exercise 5.5 (15), a map
+# from real readers (3).
+#
+# **Needs:** labs 01 and 02. From lab 04 two models come up that you need not know: a sentence in part 5 says what they
+# do.
 
 # %% tags=["setup"]
 # The build puts the set-up here.
@@ -25,12 +30,14 @@
 
 # %%
 import html
+import itertools
+import textwrap
 
 import numpy as np
 import pandas as pd
 from implicit.cpu.als import AlternatingLeastSquares
 from IPython.display import display
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, issparse
 from threadpoolctl import threadpool_limits
 
 from recsys_lab import bookshop, datasets, metrics, plots, split
@@ -117,11 +124,13 @@ def user_item_matrix(strengths, users, items):
 check.user_item_matrix(user_item_matrix)
 
 # %% [markdown]
-# The whole shop, and its fullest corner: the 60 most active users and the 60 most popular books. **Predict:** how many
-# of a hundred cells of the whole are filled, and how full is the corner?
+# The whole shop, and its fullest corner: the 60 most active users and the 60 most popular books. The lower half of the
+# cell only draws. **Predict:** how many of a hundred cells of the whole are filled, and how full is the corner?
 
 # %% tags=["check-output"]
-matrix = csr_matrix(check.answers.user_item_matrix(strengths, users, books), dtype="float32")
+built = check.answers.user_item_matrix(strengths, users, books)
+matrix = csr_matrix(built if issparse(built) else np.array(built), dtype="float32")
+matrix.eliminate_zeros()  # only filled cells count below, and a 0 may have been written down
 active = np.argsort(-np.diff(matrix.indptr), kind="stable")  # users, the most active first
 popular = np.argsort(-np.bincount(matrix.indices, minlength=len(books)), kind="stable")  # books, the most popular first
 corner = matrix[active[:60]][:, popular[:60]].toarray()
@@ -141,9 +150,8 @@ plots.show(figure, alt="A grid of 60 users and 60 books: even here most cells ar
 # ### The commonest mistake with this library
 #
 # `implicit` wants users in the rows. Until its version 0.5 it wanted them in the columns, and many tutorials on the web
-# still say so. What if you follow one of those? We train on both.
-#
-# **Predict:** will `fit` complain about a matrix that lies on its side?
+# still say so. What if you follow one of those? We train on both. **Predict:** will `fit` complain about a matrix that
+# lies on its side?
 
 
 # %%
@@ -171,65 +179,10 @@ record("lab05.transposed.no_books", int((ids >= len(books)).sum()))
 
 # %% [markdown]
 # Not a word: it takes the books for users and the users for books. {{ lab05.transposed.no_books }} of the ten "books"
-# for the user in row 17 have numbers beyond the end of the catalogue; they are users. You notice this because our shop
-# has more users than books. With fewer users every number is a book, with a real title. Let us look at such a shop:
-# the first 1,000 users only. Since the visitors are simulated, we know how much each of them would like each book. For
-# every list we take the mean **taste percentile**: 100 would be the one best book for this user, and 50 is what blind
-# drawing gives.
-
-# %%
-fewer = matrix[:1000]
-taste = bookshop.truth().preference(users[:1000]) - bookshop.truth().quality  # without what everybody likes
-percentile = 100 * taste.argsort(axis=1).argsort(axis=1) / (len(books) - 1)  # (n_users, n_books)
-
-
-def mean_percentile(lists):
-    """Mean and 95 % interval over users of the taste percentile of their lists, shape (n_users, k)."""
-    values = np.take_along_axis(percentile, lists, axis=1).mean(axis=1)
-    return values.mean(), *metrics.bootstrap_interval(values)[:2]
-
-
-def ten_books(model):
-    """The ten books of the highest scores for each of the users, without those that they have touched."""
-    scores = model.user_factors[:1000] @ model.item_factors.T
-    scores[fewer[:, : scores.shape[1]].toarray() > 0] = -np.inf
-    return top_k(scores, 10)
-
-
-lists = {"right way round": ten_books(trained(fewer)), "on its side": ten_books(trained(fewer.T))}
-lists["best-sellers"] = np.tile(popular[:10], (1000, 1))
-print("on its side, row 17:", "; ".join(title[lists["on its side"][17][:3]]))
-
-# %% [markdown]
-# These are real titles, and nobody would suspect anything. **Predict:** how good are they, measured against the true
-# taste?
-
-# %%
-figure, axes = plots.plt.subplots(figsize=(7.5, 2.9))
-for y, found in enumerate(lists.values()):
-    value, low, high = mean_percentile(found)
-    axes.plot([low, high], [y, y], color=plots.COLOURS[y], linestyle="-")
-    axes.plot(value, y, "os^"[y], color=plots.COLOURS[y])
-    axes.annotate(f"{value:.0f}", (value, y), xytext=(-4, 8), textcoords="offset points", ha="right")
-axes.axvline(50, color="black", linestyle="--")
-axes.set(yticks=range(3), yticklabels=lists, ylim=(2.5, -0.8), xlabel="taste percentile of ten books (dashed: chance)")
-axes.set_title("The same library, the same data (simulated)")
-plots.show(
-    figure, alt="Taste percentile: the right way round is far above 50, on its side and best-sellers are near 50."
-)
-
-# %% tags=["solution-only"]
-found = {name: mean_percentile(value) for name, value in lists.items()}
-assert found["right way round"][1] > 60
-assert abs(found["on its side"][0] - 50) < 4
-record("lab05.taste.right", found["right way round"][0], "{:.0f}")
-record("lab05.taste.wrong", found["on its side"][0], "{:.0f}")
-record("lab05.taste.popular", found["best-sellers"][0], "{:.0f}")
-
-# %% [markdown]
-# {{ lab05.taste.right }} against {{ lab05.taste.wrong }}: on its side, the model knows no more about anybody's taste
-# than chance does, or than the best-seller list ({{ lab05.taste.popular }}). So check the shapes after every `fit`:
-# `model.user_factors` has to have as many rows as you have users.
+# for the user in row 17 have numbers beyond the end of the catalogue; they are users. You notice this only because our
+# shop has more users than books. With fewer users every number is a book with a real title, and nobody would suspect
+# anything (part 7 shows it). So check the shapes after every `fit`: `model.user_factors` has to have as many rows as
+# you have users.
 #
 # ## 2. What ALS does
 #
@@ -242,23 +195,35 @@ record("lab05.taste.popular", found["best-sellers"][0], "{:.0f}")
 # - *p* is the **preference**: 1 where something happened, 0 in the empty cells.
 # - *c* is the **confidence** that we have in it: `alpha` times the strength, and 1 in the empty cells. An empty cell
 #   is a weak no: perhaps the user never saw the book.
-# - *λ* is the **regularisation**. It keeps vectors short, so that a user with three clicks does not get a wild one.
+# - *λ* is the **regularisation**. The **length** of a vector is the root of the sum of its squares (`np.linalg.norm`);
+#   λ keeps the vectors short, so that a user with three clicks does not get a wild one.
 #
-# Both sides unknown, that is hard. But **hold all books still**, and each user is a small problem of its own: a weighted
-# linear regression with one exact answer,
+# Both sides unknown, that is hard. So **hold all books still** and look for one user's x. First with a single factor:
+# x and every y are plain numbers. The user's part of the sum is $\sum_i c_i (p_i - x y_i)^2 + \lambda x^2$; set its
+# derivative by x to 0 and solve:
+#
+# $$ x = \frac{\sum_i c_i\, p_i\, y_i}{\sum_i c_i\, y_i^2 + \lambda} $$
+#
+# Two books: one touched, c = 3, y = 1; one not, so c = 1, y = 2; and λ = 1. Then x = (3 · 1 · 1 + 1 · 0 · 2) / (3 · 1 +
+# 1 · 4 + 1) = 3 / 8 = 0.375.
+#
+# With 8 factors there are 8 derivatives, one for each number of x, and each has all 8 numbers in it: the division
+# becomes a system of 8 equations. It looks like the division, with tables in place of numbers:
 #
 # $$ \Big(\sum_i c_i\, y_i y_i^T + \lambda I\Big)\, x = \sum_i c_i\, p_i\, y_i $$
 #
-# Then hold the users still and solve for the books, and so on in turns: *alternating least squares* (Hu, Koren and
+# - $y_i y_i^T$ takes the place of $y_i^2$. It is the **outer product**, the table of all products of two of the
+#   vector's numbers: of [1, 2] it is [[1, 2], [2, 4]], `np.outer(y, y)`. (`y @ y` is not it: that is the one number 5.)
+# - $I$ has ones on its diagonal and zeros elsewhere, `np.eye(n_factors)`; so λ is added on the diagonal, once.
+# - The right side is a vector, and `np.linalg.solve(left, right)` gives x.
+#
+# Then hold the users still and solve for the books, and so on in turns: *alternating least squares*, ALS (Hu, Koren and
 # Volinsky, ICDM 2008). Solving for all users, or for all books, is a half-step.
 #
 # ### Exercise 5.2 · One half-step of ALS
 #
-# *12 minutes, medium.* Write it for one user. In the formula, $y_i y_i^T$ is the *outer product* of a book's vector
-# with itself: the table of all products of two of its numbers. $I$ has ones on its diagonal and zeros elsewhere,
-# `np.eye`. So the left side is a matrix of 8 rows and 8 columns, the right side a vector of 8 numbers;
-# `np.linalg.solve(left, right)` gives x. Confidences come in ready, with 0 for the empty cells: their 1 is yours to
-# put in.
+# *12 minutes, medium.* Write it for one user. Confidences come in ready, with 0 for the empty cells: their 1 is yours
+# to put in. Books and factors may be any number, so take them from the shape of `item_vectors`.
 
 
 # %%
@@ -346,7 +311,8 @@ print(visits.item_factors_.shape, "books,", visits.user_factors_.shape, "session
 # ### Exercise 5.3 · Similar books
 #
 # *5 minutes, easy.* Two books are alike if their vectors point the same way, whatever their lengths: the **cosine** is
-# the inner product divided by both lengths. Find the books that are most alike to one.
+# the inner product divided by **both** lengths. It is 1 for the same direction, 0 at a right angle, -1 for the
+# opposite. Find the books that are most alike to one.
 
 
 # %%
@@ -360,6 +326,7 @@ def similar_items(item, item_vectors, k):
     item_vectors : ndarray of float, shape (n_items, n_factors)
         No vector is zero.
     k : int
+        Below n_items.
 
     Returns
     -------
@@ -399,19 +366,52 @@ for word, rows in (("cosine", unit), ("inner product", vectors[known])):
     nearest = known[top_k(products, 10)]
     same = (genre[nearest] == genre[known][:, None]).mean()
     print(f"{word:13}  same genre {same:.2f}, best-sellers {np.isin(nearest, best_sellers).mean():.2f}")
-print(f"chance         same genre {(genre[known] == genre[known][:, None]).mean():.2f}")
+chance = (genre[known] == genre[known][:, None]).mean(), len(best_sellers) / len(known)
+print(f"chance         same genre {chance[0]:.2f}, best-sellers {chance[1]:.2f}")
 
 # %% [markdown]
-# Popular books have long vectors, and the inner product rewards length: best-sellers stand near everything. That is
-# right for a list of what somebody may like, and wrong for "more like this one".
+# Popular books have long vectors, and the inner product rewards length: with it, best-sellers stand in these lists
+# about three times as often as with the cosine. That is right for a list of what somebody may like, and wrong for "more
+# like this one".
 #
 # Here is the **map**: all books in the two directions in which their vectors differ most. Search a title, walk to a
-# neighbour by its button, light up a genre, look from near. Near means near in all 16 numbers; the picture has room
-# for two, so neighbours may look far apart. Find a book that stands among another genre. Is the label wrong, or the
-# model?
+# neighbour by its button, light up a genre, zoom in. Near means near in all 16 numbers; the picture has room for two,
+# so neighbours may look far apart. Most of what the 16 numbers tell is which genre a visit was about, so within a genre
+# nearly all point the same way, and the cosines are near 1.
+#
+# Walk to *Pride and Prejudice*. **Predict:** which of its neighbours does not belong there, and is its label wrong, or
+# the model?
 
 # %%
 item_map(vectors[known], shop.items.iloc[known], start="Dune")
+
+# %% tags=["solution-only"]
+from_counts = visits.popularity_[known]
+same_genre = genre[known][top_k(np.where(np.eye(len(known)), -np.inf, unit @ unit.T), 10)] == genre[known][:, None]
+strangers = ~same_genre.any(axis=1)  # no neighbour of their own genre
+beside = check.similar_items.reference(position["Pride and Prejudice"], vectors[known], 8)
+assert position["The Intelligent Investor"] in beside
+investor = known[position["The Intelligent Investor"]]
+assert visits.popularity_[investor] == 1
+beside = train[int(train.session_of_click[train.items == investor][0])]
+assert (genre[beside] == "classics").mean() > 0.5, genre[beside]
+record("lab05.strangers.n", int(strangers.sum()))
+record("lab05.strangers.views", np.median(from_counts[strangers]), "{:.0f}")
+record("lab05.strangers.others", np.median(from_counts[~strangers]), "{:.0f}")
+rates = {}
+for word, rows in (("cosine", unit), ("inner", vectors[known])):
+    listed = top_k(np.where(np.eye(len(known)), -np.inf, rows @ rows.T), 10)
+    rates[word] = np.isin(known[listed], best_sellers).mean()
+assert 2.5 < rates["inner"] / rates["cosine"] < 3.7, "the text says: about three times as often"
+within_genre = (unit @ unit.T)[(genre[known] == genre[known][:, None]) & ~np.eye(len(known), dtype=bool)]
+assert np.median(within_genre) > 0.8
+
+# %% [markdown]
+# *The Intelligent Investor* is a book about money. Its label is right, and the model is not broken: in the training
+# part it was viewed **once**, in a visit that was about classics, and a book with one visit can only point where that
+# visit points. {{ lab05.strangers.n }} books have none of their own genre among the ten nearest. Half of them were
+# viewed at most {{ lab05.strangers.views }} times; of the other books, half at least {{ lab05.strangers.others }} times.
+# Before you show "more like this", ask how much is known of the book.
 
 # %% [markdown]
 # ## 4. A session that began a second ago
@@ -440,6 +440,7 @@ def recommend_to_session(clicked, item_vectors, regularization, alpha, k):
     alpha : float
         An item that was clicked n times has confidence alpha · n.
     k : int
+        At most as many as are left without the clicked items.
 
     Returns
     -------
@@ -459,8 +460,8 @@ def recommend_to_session(clicked, item_vectors, regularization, alpha, k):
 check.recommend_to_session(recommend_to_session)
 
 # %% [markdown]
-# A session of the test part, click by click, as covers: what was viewed, and what would be shown next. **Predict:**
-# does the list after the third view depend on the order of the three?
+# A session of the test part, click by click, as covers: what was viewed, and what would be shown next. `covers` only
+# draws. **Predict:** does the list after the third view depend on the order of the three?
 
 
 # %%
@@ -488,14 +489,12 @@ covers(rows)
 # %% [markdown]
 # No: the counts are the same in any order, so the vector is the same. What came last means no more to ALS than what
 # came first. `ALS.score` and `ALS.recommend` do what you wrote, for many sessions at once.
-
-# %% [markdown]
-# ## 5. How many factors, how much regularisation?
 #
-# Now the other kind of row again: users, and their whole past. Will they come to view the books that we would show?
-# The settings decide a lot, and they have to be chosen **without the test part**. So we cut the past once more: what
-# users did up to two weeks before its end is there to learn from, and the new books of those two weeks are the
-# *validation* part.
+# ## 5. Better across visits than within one
+#
+# There are two questions that a shop may ask. **Within a visit:** after these clicks, what is the next one?
+# **Across visits:** from a user's whole past, which new books will they view in the next two weeks? For the second the
+# rows are users again. Here are the pasts, and what their users viewed in the test part.
 
 
 # %%
@@ -509,83 +508,21 @@ def histories_and_later(start, end):
     return learn, learn.take(np.array([place[user] for user in hidden.session_ids])), hidden
 
 
-learn, known_part, hidden = histories_and_later(moment - pd.Timedelta("14D"), moment)
+learn, known_part, hidden = histories_and_later(moment, events["timestamp"].max() + pd.Timedelta("1s"))
 print(f"{len(learn)} histories; {len(hidden)} users came again and viewed {hidden.n_clicks} books")
 
 # %% [markdown]
-# Sixteen fits. `by="user"` makes users the rows, and `weights` fills the matrix as in part 1 (a sum below 0 counts as
-# a dislike). `evaluate_held_out` folds in each history, ranks all books that the user has not touched yet, and looks
-# where the new ones stand: recall@20 is the share of them among the first 20. Beside it we keep the **coverage**, the
-# share of the catalogue that stands in anybody's list.
+# `by="user"` makes users the rows, and `weights` fills the matrix as in part 1 (a sum below 0 counts as a dislike). Its
+# 8 factors and regularisation of 100 were chosen on a part of the past that was cut off for it, never on the test part;
+# part 6 shows how. Beside ALS stand two models of lab 04: `SessionKNN` looks for past visits with the same books in
+# them and recommends what else those visits viewed; `SequentialRules` counts which book followed which. `UserKNN` is
+# the first of them with users' whole pasts in the place of visits.
 #
-# **Predict:** what will the lists look like with very strong regularisation?
+# `evaluate_held_out` asks the second question: it gives the model a history, ranks all books that the user has not
+# touched yet, and looks where the new ones stand. `evaluate` asks the first one, as in lab 02.
 
 # %%
-factors, regularisations = (4, 8, 16, 32), (10, 30, 100, 300)
-tried = {}
-with bar(16, "fit and validate") as drawn:
-    for n in factors:
-        for strength in regularisations:
-            model = ALS(n, strength, alpha=5, iterations=10, weights=weights, by="user").fit(learn)
-            tried[n, strength] = evaluate_held_out(model, known_part, hidden)
-            drawn.update()
-(best_n, best_reg), best = max(tried.items(), key=lambda pair: pair[1].recall)
-
-# %% [markdown]
-# The star marks the best recall.
-
-# %%
-figure, both = plots.plt.subplots(1, 2, figsize=(8.5, 3.6), sharey=True)
-for axes, measure in zip(both, ("recall", "coverage"), strict=True):
-    grid = np.array([[getattr(tried[n, s], measure) for s in regularisations] for n in factors])
-    axes.imshow(grid, aspect="auto")
-    for (row, column), value in np.ndenumerate(grid):
-        light = value < (grid.min() + grid.max()) / 2
-        mark = "★ " if measure == "recall" and (factors[row], regularisations[column]) == (best_n, best_reg) else ""
-        axes.text(column, row, f"{mark}{value:.3f}"[:7], ha="center", va="center", color="white" if light else "black")
-    axes.set(xticks=range(4), xticklabels=regularisations, yticks=range(4), yticklabels=factors)
-    axes.set(xlabel="regularisation", title="recall@20" if measure == "recall" else "coverage")
-    axes.grid(False)
-both[0].set_ylabel("factors")
-plots.show(figure, alt="Recall and coverage for 16 settings: recall is best at few factors and medium regularisation.")
-
-# %% tags=["solution-only"]
-assert (best_n, best_reg) == (8, 100), (best_n, best_reg)
-popular_model = Popularity().fit(learn)
-on_validation = evaluate_held_out(popular_model, known_part, hidden)
-record("lab05.best.factors", best_n)
-record("lab05.best.regularization", best_reg)
-record("lab05.best.recall", best.recall, "{:.3f}")
-record("lab05.validation.popularity", on_validation.recall, "{:.3f}")
-record("lab05.collapsed.coverage", tried[8, 300].coverage, "{:.2f}")
-record("lab05.wide.recall", tried[32, 10].recall, "{:.3f}")
-plain = {}
-for n in factors:
-    for reg in (3, 10, 30, 100):
-        model = ALS(n, reg, alpha=5, iterations=10, by="user").fit(learn.only("view"))
-        plain[n, reg] = evaluate_held_out(model, known_part.only("view"), hidden).recall
-record("lab05.views_only.recall", max(plain.values()), "{:.3f}")
-
-# %% [markdown]
-# Down on the left the model learns the users' accidents by heart: {{ lab05.wide.recall }} with 32 factors and little
-# regularisation. Far on the right everything is squeezed to the one thing that all users share, popularity; coverage
-# falls to {{ lab05.collapsed.coverage }}. The best lies between, with {{ lab05.best.factors }} factors and a
-# regularisation of {{ lab05.best.regularization }}: {{ lab05.best.recall }}, where popularity has
-# {{ lab05.validation.popularity }}.
-#
-# Do lab 01's weights help? With views alone, and its own sixteen settings, the best is {{ lab05.views_only.recall }}.
-# Weights are settings like any other: try them, and believe the validation part.
-#
-# ## 6. Strong across visits, weak within one
-#
-# The chosen settings, trained on the whole past, meet the test part. There are two questions. **Across visits:** from
-# a user's past, which new books will they view in the next two weeks? **Within a visit:** after these clicks, what is
-# the next one? Rules and neighbours from lab 04 stand beside ALS: `SequentialRules` and `SessionKNN` learn from
-# visits, and `UserKNN` is `SessionKNN` with users as rows and their whole pasts as sessions.
-
-# %%
-learn, known_part, hidden = histories_and_later(moment, events["timestamp"].max() + pd.Timedelta("1s"))
-tastes = ALS(best_n, best_reg, alpha=5, iterations=10, weights=weights, by="user").fit(learn)
+tastes = ALS(factors=8, regularization=100, alpha=5, iterations=10, weights=weights, by="user").fit(learn)
 by_visit = {"SequentialRules": SequentialRules().fit(train), "SessionKNN": SessionKNN().fit(train)}
 by_visit["Popularity"] = Popularity().fit(train)
 by_past = {"ALS": tastes, "UserKNN": SessionKNN("sknn").fit(learn)}  # the same neighbours, with whole pasts as rows
@@ -594,7 +531,7 @@ within = {"ALS": evaluate(visits, test)} | {name: evaluate(model, test) for name
 
 # %% [markdown]
 # **Predict:** which model is best at which question? Within visits, ALS is the model of part 3: it has sessions as
-# rows and folds in after every click.
+# rows and folds in after every click. This cell only draws; mind the two scales.
 
 # %%
 figure, both = plots.plt.subplots(2, 1, figsize=(7.5, 5.4), height_ratios=(4, 5))
@@ -608,9 +545,14 @@ for axes, results, word in zip(
         axes.plot(result.ndcg, y, "osD^v"[list(across).index(name)], color=colour)
         axes.annotate(f"{result.ndcg:.3f}", (result.ndcg, y), xytext=(0, 8), textcoords="offset points", ha="center")
     axes.set(yticks=range(len(results)), yticklabels=results, ylim=(len(results) - 0.5, -0.8), title=word)
-    axes.set(xlabel="NDCG@20 (95 % interval)", xlim=(0, 1.15 * max(result.ndcg for result in results.values())))
+    axes.set(
+        xlabel="NDCG@20 (95 % interval); the two scales differ",
+        xlim=(0, 1.15 * max(result.ndcg for result in results.values())),
+    )
 plots.show(
-    figure, alt="NDCG. Within a visit rules and neighbours of visits lead ALS; across visits they are far behind it."
+    figure,
+    alt="NDCG. Within a visit rules and neighbours lead ALS; "
+    "across visits ALS, UserKNN and popularity are far ahead of both.",
 )
 
 # %% tags=["solution-only"]
@@ -624,33 +566,244 @@ for rival in ("SequentialRules", "SessionKNN"):
 over_popular = across["ALS"].compare(across["Popularity"], "ndcg")
 assert across["UserKNN"].ndcg > across["ALS"].ndcg
 assert over_popular.low < 0 < over_popular.high, "the text says that the log cannot tell"
+behind = across["ALS"].compare(across["UserKNN"], "ndcg")
+record("lab05.across.userknn_low", -behind.high, "{:+.3f}")
+record("lab05.across.userknn_high", -behind.low, "{:+.3f}")
 record("lab05.across.gain", over_popular.difference, "{:+.3f}")
 record("lab05.across.gain_low", over_popular.low, "{:+.3f}")
 record("lab05.across.gain_high", over_popular.high, "{:+.3f}")
-truth = bookshop.truth()
-taste = truth.preference(known_part.session_ids) - truth.quality
-percentile = 100 * taste.argsort(axis=1).argsort(axis=1) / (len(books) - 1)
-have = user_items(known_part).toarray() > 0
-for name, model in (("ALS", tastes), ("Popularity", by_visit["Popularity"])):
-    scores = model.score(known_part, known_part.offsets[1:] - 1).copy()
-    scores[have] = -np.inf
-    record(f"lab05.percentile.{name.lower()}", np.take_along_axis(percentile, top_k(scores, 10), 1).mean(), "{:.0f}")
 
 # %% [markdown]
 # The order turns round. Within a visit rules and neighbours have {{ lab05.within.sequentialrules }} and
 # {{ lab05.within.sessionknn }}, and ALS {{ lab05.within.als }}: for one thing, it does not know what came last. Across
-# visits they have {{ lab05.across.sequentialrules }} and {{ lab05.across.sessionknn }}, and ALS
-# {{ lab05.across.als }}: it weighs a whole past, where they look at its end. Neighbours read it too once whole pasts
-# are their rows: `UserKNN` has {{ lab05.across.userknn }}, in this small shop a little more than ALS (on the real log
-# below it is the other way round). What counts first is what you choose for a row.
+# visits they have {{ lab05.across.sequentialrules }} and {{ lab05.across.sessionknn }}, and ALS {{ lab05.across.als }}:
+# it weighs a whole past, where they look at its end. Neighbours read it too once whole pasts are their rows: `UserKNN`
+# has {{ lab05.across.userknn }}, and its paired difference to ALS is between {{ lab05.across.userknn_low }} and
+# {{ lab05.across.userknn_high }} (on the real log below ALS leads). What counts first is what you choose for a row.
 #
 # And popularity? It has {{ lab05.across.popularity }}. The paired difference of ALS to it is {{ lab05.across.gain }}
-# ({{ lab05.across.gain_low }} to {{ lab05.across.gain_high }}); this log cannot tell them apart, because best-sellers
-# stood in most of the lists that these visitors clicked on. The true taste can: the ten books of ALS are at percentile
-# {{ lab05.percentile.als }}, those of popularity at {{ lab05.percentile.popularity }}. A log tells what was clicked,
-# not what would have been liked.
+# ({{ lab05.across.gain_low }} to {{ lab05.across.gain_high }}): this log cannot tell them apart. Part 7 asks the true
+# taste.
 #
-# ### One person, two visits
+# ## The same on a real log
+#
+# `movielens-1m` has a million ratings of films; we take four and five stars as "liked", hide a fifth of everybody's
+# films and ask for them. Nothing is simulated here. (Where the log is missing, a stored picture stands in;
+# `datasets.load("movielens-1m")` in a new cell fetches it.) `BPR` is another factorisation, for part 9;
+# `ItemKNN` recommends what is alike to what one has. **Predict:** where will `SequentialRules` stand, which goes by the
+# last film only?
+
+
+# %% tags=["real-log"]
+def films(real):
+    """NDCG@20 of six models on hidden films."""
+    known, hidden, _ = hold_out(histories(real.tables["ratings"], at_least=4))
+    models = {"ALS": ALS(64, 10, alpha=5, iterations=10), "BPR": BPR(32, 0.05, iterations=40)}
+    models |= {"UserKNN": SessionKNN("sknn"), "ItemKNN": ItemKNN(n_last=None)}
+    models |= {"Popularity": Popularity(), "SequentialRules": SequentialRules()}
+    figure, axes = plots.plt.subplots(figsize=(7.5, 3.8))
+    for y, model in enumerate(models.values()):
+        result = evaluate_held_out(model.fit(known), known, hidden)
+        low, high = result.interval("ndcg")[:2]
+        axes.plot([low, high], [y, y], color=plots.COLOURS[y], linestyle="-")
+        axes.plot(result.ndcg, y, "os^Dvp"[y], color=plots.COLOURS[y])
+        axes.annotate(f"{result.ndcg:.3f}", (result.ndcg, y), xytext=(0, 7), textcoords="offset points", ha="center")
+    axes.set(yticks=range(6), yticklabels=models, ylim=(5.5, -0.8), xlim=(0, None), xlabel="NDCG@20 (95 % interval)")
+    axes.set_title(f"{real.name}: hidden films of {len(result.users)} people")
+    return figure
+
+
+alt = "NDCG@20 on hidden films: ALS leads clearly, BPR, UserKNN and ItemKNN follow, then popularity; rules are last."
+plots.real_log("movielens-1m", films, alt=alt, picture="lab05_movielens")
+
+# %% [markdown]
+# This is the home ground of matrix factorisation: long histories, and no visits. The order in which ratings stand in
+# this log means little, so rules that live on it find next to nothing.
+#
+# That was the core. What follows is extra; the three questions at the end ask about nothing beyond this point.
+#
+# ## 6. How many factors, how much regularisation? (extra)
+#
+# The settings decide a lot, and they have to be chosen **without the test part**. Our past ends on 14 December, where
+# the test part begins. So we cut it once more, two weeks before that: what users did up to 30 November is there to
+# learn from, and the new books that they viewed in the last two weeks of the past are the *validation* part.
+
+# %%
+early, known_early, later = histories_and_later(moment - pd.Timedelta("14D"), moment)
+print(f"{len(early)} histories; {len(later)} users came again and viewed {later.n_clicks} books")
+
+# %% [markdown]
+# Sixteen fits. Recall@20 is the share of a user's new books among the first 20. Beside it we keep the **coverage**, the
+# share of the catalogue that stands in anybody's list. **Predict:** what will the lists look like with very strong
+# regularisation?
+
+# %%
+factors, regularisations = (4, 8, 16, 32), (10, 30, 100, 300)
+tried = {}
+with bar(16, "fit and validate") as drawn:
+    for n in factors:
+        for strength in regularisations:
+            model = ALS(n, strength, alpha=5, iterations=10, weights=weights, by="user").fit(early)
+            tried[n, strength] = evaluate_held_out(model, known_early, later)
+            drawn.update()
+(best_n, best_reg), best = max(tried.items(), key=lambda pair: pair[1].recall)
+popular = evaluate_held_out(Popularity().fit(early), known_early, later)
+
+# %% [markdown]
+# The star marks the best recall; the titles say what popularity has. This cell only draws.
+
+# %%
+figure, both = plots.plt.subplots(1, 2, figsize=(8.5, 3.6), sharey=True)
+for axes, measure in zip(both, ("recall", "coverage"), strict=True):
+    grid = np.array([[getattr(tried[n, s], measure) for s in regularisations] for n in factors])
+    axes.imshow(grid, aspect="auto")
+    for (row, column), value in np.ndenumerate(grid):
+        light = value < (grid.min() + grid.max()) / 2
+        mark = "★ " if measure == "recall" and (factors[row], regularisations[column]) == (best_n, best_reg) else ""
+        axes.text(column, row, f"{mark}{value:.3f}"[:7], ha="center", va="center", color="white" if light else "black")
+    axes.set(xticks=range(4), xticklabels=regularisations, yticks=range(4), yticklabels=factors)
+    name = "recall@20" if measure == "recall" else "coverage"
+    axes.set(xlabel="regularisation", title=f"{name}  (popularity: {getattr(popular, measure):.3f})")
+    axes.grid(False)
+both[0].set_ylabel("factors")
+figure.suptitle("Sixteen settings of ALS on the validation part (simulated)", fontsize=13)
+plots.show(figure, alt="Recall and coverage for 16 settings: recall is best at few factors and medium regularisation.")
+
+# %% tags=["solution-only"]
+assert (best_n, best_reg) == (8, 100), (best_n, best_reg)
+record("lab05.best.factors", best_n)
+record("lab05.best.regularization", best_reg)
+record("lab05.best.recall", best.recall, "{:.3f}")
+record("lab05.validation.popularity", popular.recall, "{:.3f}")
+record("lab05.collapsed.coverage", tried[8, 300].coverage, "{:.2f}")
+record("lab05.collapsed.recall", tried[8, 300].recall, "{:.3f}")
+record("lab05.wide.recall", tried[32, 10].recall, "{:.3f}")
+
+# %% [markdown]
+# Down on the left the model learns the users' accidents by heart: {{ lab05.wide.recall }} with 32 factors and little
+# regularisation. On the right everything is squeezed, nearly, to the one thing that all users share, popularity: with 8
+# factors {{ lab05.collapsed.recall }}, where popularity itself has {{ lab05.validation.popularity }}, and the coverage
+# falls to {{ lab05.collapsed.coverage }}. The best lies between, with {{ lab05.best.factors }} factors and a
+# regularisation of {{ lab05.best.regularization }}: {{ lab05.best.recall }}.
+#
+# How sure is that? Compare in pairs, user by user (lab 02): with popularity, with more factors, and with a model that
+# knows views alone, with the best of its own sixteen settings. **Predict:** which of the three differences could be
+# chance?
+
+# %%
+plain, views_only = dict.fromkeys(weights, 0) | {"view": 1}, {}
+for n, strength in itertools.product(factors, (3, 10, 30, 100)):
+    model = ALS(n, strength, alpha=5, iterations=10, weights=plain, by="user").fit(early)
+    views_only[n, strength] = evaluate_held_out(model, known_early, later)
+rivals = {"popularity": popular, "16 factors": max((tried[16, s] for s in regularisations), key=lambda r: r.recall)}
+rivals["views alone"] = max(views_only.values(), key=lambda r: r.recall)
+differences = {name: best.compare(rival, "recall") for name, rival in rivals.items()}
+for name, found in differences.items():
+    print(
+        f"{name} {rivals[name].recall:.3f}, difference {found.difference:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
+    )
+
+# %% tags=["solution-only"]
+assert differences["popularity"].low > 0
+assert all(differences[name].low < 0 < differences[name].high for name in ("16 factors", "views alone"))
+for name, found in differences.items():
+    word = name.replace(" ", "_")
+    record(f"lab05.than.{word}.low", found.low, "{:+.3f}")
+    record(f"lab05.than.{word}.high", found.high, "{:+.3f}")
+
+# %% [markdown]
+# Only the lead over popularity is beyond chance ({{ lab05.than.popularity.low }} to {{ lab05.than.popularity.high }}),
+# and even that is a little flattered, because the best of sixteen was picked on these very users. More factors
+# ({{ lab05.than.16_factors.low }} to {{ lab05.than.16_factors.high }}) and no weights
+# ({{ lab05.than.views_alone.low }} to {{ lab05.than.views_alone.high }}) may be just as good: a part of this size shows where the good settings lie, not
+# which is the best, and not that lab 01's weights help here. Where that is so, take what is smaller and simpler.
+#
+# ## 7. The true taste, and a matrix on its side (extra)
+#
+# How good are lists, if clicks cannot tell? Since the visitors are simulated, we know how much each of them would like
+# each book. For every list of ten we take the mean **taste percentile**: 100 would be the one best book for this user,
+# and 50 is what blind drawing gives. First ALS and popularity, which the test part could not tell apart. **Predict:**
+# is ALS nearer to 50 or to 100?
+
+# %%
+truth = bookshop.truth()
+
+
+def mean_percentile(user_ids, lists):
+    """Mean and 95 % interval over users of the taste percentile of their lists, shape (n_users, k)."""
+    taste = truth.preference(user_ids) - truth.quality  # without what everybody likes; (n_users, n_books)
+    percentile = 100 * taste.argsort(axis=1).argsort(axis=1) / (len(books) - 1)
+    values = np.take_along_axis(percentile, lists, axis=1).mean(axis=1)
+    return values.mean(), *metrics.bootstrap_interval(values)[:2]
+
+
+had = user_items(known_part).toarray() > 0
+of_lists = {}
+for name, model in (("ALS", tastes), ("Popularity", by_visit["Popularity"])):
+    scores = np.where(had, -np.inf, model.score(known_part, known_part.offsets[1:] - 1))
+    of_lists[name] = mean_percentile(known_part.session_ids, top_k(scores, 10))
+    print("{}: {:.0f} ({:.0f} to {:.0f})".format(name, *of_lists[name]))
+
+# %% tags=["solution-only"]
+assert of_lists["ALS"][1] > 65
+assert abs(of_lists["Popularity"][0] - 50) < 5
+record("lab05.percentile.als", of_lists["ALS"][0], "{:.0f}")
+record("lab05.percentile.popularity", of_lists["Popularity"][0], "{:.0f}")
+
+# %% [markdown]
+# {{ lab05.percentile.als }} against {{ lab05.percentile.popularity }}. A log tells what was clicked, not what would
+# have been liked.
+#
+# And what would a matrix on its side do in a shop with fewer users than books? We take the first 1,000 users only.
+
+# %%
+fewer = matrix[:1000]
+touched = fewer.toarray() > 0
+
+
+def ten_books(scores):
+    """The ten books of the highest scores for each of the users, without those that they have touched."""
+    return top_k(np.where(touched, -np.inf, scores), 10)
+
+
+lists = {}
+for name, model in (("right way round", trained(fewer)), ("on its side", trained(fewer.T))):
+    scores = model.user_factors[:1000] @ model.item_factors.T
+    padded = np.full(touched.shape, -np.inf)  # on its side, only 1,000 books can be listed at all
+    padded[:, : scores.shape[1]] = scores
+    lists[name] = ten_books(padded)
+lists["best-sellers"] = ten_books(np.tile(np.bincount(matrix.indices, minlength=len(books)), (1000, 1)))
+print("on its side, row 17:", "; ".join(title[lists["on its side"][17][:3]]))
+
+# %% [markdown]
+# These are real titles. **Predict:** how good are they, measured against the true taste? This cell only draws.
+
+# %%
+of_lists = {name: mean_percentile(users[:1000], found) for name, found in lists.items()}
+figure, axes = plots.plt.subplots(figsize=(7.5, 2.9))
+for y, (value, low, high) in enumerate(of_lists.values()):
+    axes.plot([low, high], [y, y], color=plots.COLOURS[y], linestyle="-")
+    axes.plot(value, y, "os^"[y], color=plots.COLOURS[y])
+    axes.annotate(f"{value:.0f}", (high, y), xytext=(6, 0), textcoords="offset points", va="center")
+axes.axvline(50, color="black", linestyle="--")
+axes.set(yticks=range(3), yticklabels=of_lists, ylim=(2.5, -0.8), xlim=(45, 75), xticks=range(45, 76, 5))
+axes.set(xlabel="taste percentile of ten books (dashed: chance)", title="The same library, the same data (simulated)")
+plots.show(
+    figure, alt="Taste percentile: the right way round is far above 50, on its side and best-sellers are near 50."
+)
+
+# %% tags=["solution-only"]
+assert of_lists["right way round"][1] > 60
+assert abs(of_lists["on its side"][0] - 50) < 4
+record("lab05.taste.right", of_lists["right way round"][0], "{:.0f}")
+record("lab05.taste.wrong", of_lists["on its side"][0], "{:.0f}")
+record("lab05.taste.popular", of_lists["best-sellers"][0], "{:.0f}")
+
+# %% [markdown]
+# {{ lab05.taste.right }} against {{ lab05.taste.wrong }}: on its side, the model knows no more about anybody's taste
+# than chance does, or than the best-seller list ({{ lab05.taste.popular }}).
+#
+# ## 8. The person or the visit? (extra)
 #
 # People have a taste, and a visit has a purpose. Visitor 233 reads classics, and in December came twice: once for
 # themselves, once for a present. `tastes` knows the person and gives both visits **one** list. `SessionKNN` knows the
@@ -690,19 +843,27 @@ person = tastes.user_factors_[of_user[visitors.users[by_als.sessions]]]  # (n_qu
 ranks = {"person, ALS": target_ranks(person @ tastes.item_factors_.T, by_als.targets)}
 ranks |= {"visit, ALS": by_als.ranks, "visit, SessionKNN": by_knn.ranks}
 found = {name: pd.Series(rank <= 20).groupby(purpose[by_als.sessions]).mean() for name, rank in ranks.items()}
-table = pd.DataFrame(found).loc[["own taste", "more of the same", "study", "gift"]]
+kinds_of_visit = ["own taste", "more of the same", "study", "gift"]
+table = pd.DataFrame(found).loc[kinds_of_visit]
 
 # %% [markdown]
-# **Predict:** for which purpose does knowing the person help least?
+# **Predict:** for which purpose does knowing the person help least? This cell only draws.
 
 # %%
-figure, axes = plots.plt.subplots(figsize=(8.0, 4.0))
-for y, (name, values) in enumerate(table.items()):
-    places, hatch = np.arange(4) + (y - 1) * 0.27, ("", "//", "..")[y]
-    bars = axes.barh(places, values, 0.25, hatch=hatch, color=plots.COLOURS[y])
-    axes.bar_label(bars, [f"{name}: {value:.2f}" for value in values], padding=3, fontsize=10)
-axes.set(yticks=range(4), yticklabels=table.index, xlim=(0, 1.25), xticks=[0, 0.25, 0.5, 0.75, 1])
-axes.set(xlabel="recall@20 of the next view", title="The person or the visit? By what they came for (simulated)")
+asked = purpose[by_als.sessions]
+figure, axes = plots.plt.subplots(figsize=(8.0, 4.6))
+for y, (name, rank) in enumerate(ranks.items()):
+    for place, kind in enumerate(kinds_of_visit):
+        of_kind = asked == kind
+        value = table.loc[kind, name]
+        low, high = metrics.bootstrap_interval(rank[of_kind] <= 20, by_als.sessions[of_kind])[:2]
+        where = place + (y - 1) * 0.27
+        axes.barh(where, value, 0.25, hatch=("", "//", "..")[y], color=plots.COLOURS[y], edgecolor="white")
+        axes.plot([low, high], [where, where], color="black", linestyle="-")
+        axes.text(high + 0.015, where, f"{name}: {value:.2f}", va="center", fontsize=10)
+numbers = [f"{kind}\n({np.sum(asked == kind)} questions)" for kind in kinds_of_visit]
+axes.set(yticks=range(4), yticklabels=numbers, xlim=(0, 1.25), xticks=[0, 0.25, 0.5, 0.75, 1])
+axes.set(xlabel="recall@20 of the next view (line: 95 % interval)", title="The person or the visit? (simulated)")
 axes.invert_yaxis()
 plots.show(
     figure, alt="Recall by purpose: the person alone finds little, least for study and gifts; the visit finds most."
@@ -722,42 +883,50 @@ assert (
 # The person's vector finds {{ lab05.person.own }} of the next views when people follow their own taste, and
 # {{ lab05.person.gift }} when they look for a present. For the neighbours of the visit it makes little difference
 # ({{ lab05.visit.own }} and {{ lab05.visit.gift }}). So a shop wants both: the visit while somebody clicks, the person
-# on the start page and in the newsletter, when there is no visit yet. The last section of this lab lets you try to
-# join the two.
+# on the start page and in the newsletter, when there is no visit yet. "One step further" lets you try to join the two.
 #
 # ### Does everybody get a list of their own?
 #
-# Take pairs of users who have no book in common in their pasts. **Predict:** how many of their ten books are the same?
+# Take pairs of users who have no book in common in their pasts. **Predict:** how many of their ten books are the same,
+# with ALS, and with the best-seller list (without what each has touched)?
 
 # %% tags=["check-output"]
-scores = tastes.user_factors_ @ tastes.item_factors_.T
 past_books = tastes.history_.toarray() != 0
-scores[past_books] = -np.inf
-tops, rng, shared = top_k(scores, 10), np.random.default_rng(0), []
-busy = np.flatnonzero(past_books.sum(axis=1) >= 10)
-while len(shared) < 200:
+busy, rng, pairs = np.flatnonzero(past_books.sum(axis=1) >= 10), np.random.default_rng(0), []
+while len(pairs) < 200:
     one, other = rng.choice(busy, 2, replace=False)
     if not (past_books[one] & past_books[other]).any():
-        shared.append(len(set(tops[one]) & set(tops[other])) / 10)
-print(f"{len(shared)} pairs: half of them share at most {np.median(shared):.2f} of their ten books")
+        pairs.append((one, other))
+sold = by_visit["Popularity"].popularity_
+for name, scores in (("ALS", tastes.user_factors_ @ tastes.item_factors_.T), ("best-sellers", sold[None, :])):
+    tops = top_k(np.where(past_books, -np.inf, scores), 10)
+    shared = np.array([len(set(tops[one]) & set(tops[other])) for one, other in pairs])
+    print(f"{name}: of ten books, pairs share {np.median(shared):.1f} (median), {shared.mean():.1f} (mean)")
+    if name == "ALS":
+        of_als = shared
 
 # %% tags=["solution-only"]
-assert np.median(shared) < 0.2
-record("lab05.shared.mean", 100 * np.mean(shared), "{:.0f} %")
+assert len(of_als) == 200
+assert np.median(of_als) < 2, "users with nothing in common share less than 20 % of their ten books"
+assert np.median(shared) > 5
 
 # %% [markdown]
-# On average they share {{ lab05.shared.mean }}; the best-seller list would share all.
+# Users with nothing in common get lists with next to nothing in common.
 #
-# ## 7. BPR: a loss that only looks at order (extra)
+# ## 9. BPR: a loss that only looks at order (extra)
 #
 # ALS wants ones and zeros. But a list is judged by its order alone. **BPR**, Bayesian personalised ranking (Rendle and
 # others, UAI 2009), takes a user u, a book i that they touched and a book j that they did not, and asks only that i
 # stands before j: it climbs
 #
-# $$ \ln \sigma(x_u \cdot y_i - x_u \cdot y_j) - \tfrac{\lambda}{2}\,(\text{the three squared lengths}), \qquad \sigma(m) = \frac{1}{1 + e^{-m}} $$
+# $$ \ln \sigma(x_u \cdot y_i - x_u \cdot y_j) - \tfrac{\lambda}{2}\,(\text{the three squared lengths}), $$
 #
-# one triple after the other, a small step each time. The slope of ln σ at the margin m is σ(-m): near 1 if the pair is
-# wrong, near 0 if it is right by far. That is how hard the pair pulls.
+# $$ \sigma(m) = \frac{1}{1 + e^{-m}} $$
+#
+# one triple after the other, a small step uphill each time. Call the lead of i over j *m*: it is $x_u \cdot y_i$ minus
+# $x_u \cdot y_j$. The slope of ln σ(m) is σ(-m): near 1 if the pair is wrong, near 0 if it is right by far. That is how
+# hard the pair **pulls**. By the chain rule the slopes are, for the user, the pull times i minus j; for i, the pull
+# times the user; for j, minus the pull times the user; and each vector loses λ times itself.
 #
 # ### Exercise 5.5 · One step of BPR
 #
@@ -767,7 +936,7 @@ record("lab05.shared.mean", 100 * np.mean(shared), "{:.0f} %")
 
 # %%
 def bpr_step(user, liked, other, learning_rate, regularization):
-    """One step of gradient ascent on ln σ(user · liked - user · other) - regularization / 2 · (all lengths squared).
+    """One step uphill on ln σ(user · liked - user · other) - regularization / 2 · (all lengths squared).
 
     Parameters
     ----------
@@ -781,7 +950,7 @@ def bpr_step(user, liked, other, learning_rate, regularization):
         The three new vectors: user, liked, other.
     """
     # BEGIN SOLUTION
-    pull = 1 / (1 + np.exp(user @ (liked - other)))  # σ(-margin)
+    pull = 1 / (1 + np.exp(user @ (liked - other)))  # σ(-m)
     new_user = user + learning_rate * (pull * (liked - other) - regularization * user)
     new_liked = liked + learning_rate * (pull * user - regularization * liked)
     new_other = other + learning_rate * (-pull * user - regularization * other)
@@ -796,20 +965,20 @@ check.bpr_step(bpr_step)
 # half of the pairs. **Predict:** and afterwards?
 
 # %% tags=["check-output"]
-touched, rng = small.toarray() > 0, np.random.default_rng(0)
-user_rows, book_rows = np.nonzero(touched)
+seen, rng = small.toarray() > 0, np.random.default_rng(0)
+user_rows, book_rows = np.nonzero(seen)
 x, y = rng.normal(scale=0.1, size=(150, 8)), rng.normal(scale=0.1, size=(100, 8))
 
 
 def share_right(x, y):
     """Share of pairs of a touched book and another one of the same user in which the touched one scores higher."""
-    return np.mean([(s[t][:, None] > s[~t]).mean() for s, t in zip(x @ y.T, touched, strict=True) if t.any()])
+    return np.mean([(s[t][:, None] > s[~t]).mean() for s, t in zip(x @ y.T, seen, strict=True) if t.any()])
 
 
 before = share_right(x, y)
 for cell in rng.integers(len(user_rows), size=30_000):
     u, i = user_rows[cell], book_rows[cell]
-    j = rng.choice(np.flatnonzero(~touched[u]))
+    j = rng.choice(np.flatnonzero(~seen[u]))
     x[u], y[i], y[j] = np.asarray(check.answers.bpr_step(x[u], y[i], y[j], 0.1, 0.01))
 print(f"pairs in the right order: {before:.2f} before, {share_right(x, y):.2f} after")
 
@@ -830,43 +999,12 @@ assert across["Popularity"].compare(bpr, "ndcg").low > 0
 # %% [markdown]
 # Far behind, and across visits behind popularity too. One reason is how `implicit` draws j: from the clicks of all
 # users, so mostly a best-seller. BPR learns to put those down, and these visitors view them. That is this shop, not a
-# verdict; the next part has a log on which BPR is far ahead of popularity.
+# verdict; on the films above BPR was far ahead of popularity.
 #
-# ## The same on a real log
-#
-# `movielens-1m` has a million ratings of films; we take four and five stars as "liked", hide a fifth of everybody's
-# films and ask for them. Nothing is simulated here. **Predict:** where will `SequentialRules` stand, which goes by the
-# last film only?
-
-
-# %% tags=["real-log"]
-def films(real):
-    """NDCG@20 of six models on hidden films."""
-    known, hidden, _ = hold_out(histories(real.tables["ratings"], at_least=4))
-    models = {"ALS": ALS(64, 10, alpha=5, iterations=10), "BPR": BPR(32, 0.05, iterations=40)}
-    models |= {"UserKNN": SessionKNN("sknn"), "ItemKNN": ItemKNN(n_last=None)}
-    models |= {"Popularity": Popularity(), "SequentialRules": SequentialRules()}
-    figure, axes = plots.plt.subplots(figsize=(7.5, 3.8))
-    for y, model in enumerate(models.values()):
-        result = evaluate_held_out(model.fit(known), known, hidden)
-        low, high = result.interval("ndcg")[:2]
-        axes.plot([low, high], [y, y], color=plots.COLOURS[y], linestyle="-")
-        axes.plot(result.ndcg, y, "os^Dvp"[y], color=plots.COLOURS[y])
-        axes.annotate(f"{result.ndcg:.3f}", (result.ndcg, y), xytext=(0, 7), textcoords="offset points", ha="center")
-    axes.set(yticks=range(6), yticklabels=models, ylim=(5.5, -0.8), xlim=(0, None), xlabel="NDCG@20 (95 % interval)")
-    axes.set_title(f"{real.name}: hidden films of {len(result.users)} people")
-    return figure
-
-
-alt = "NDCG@20 on hidden films: ALS leads clearly, BPR, UserKNN and ItemKNN follow, then popularity; rules are last."
-plots.real_log("movielens-1m", films, alt=alt, picture="lab05_movielens")
-
-# %% [markdown]
-# This is the home ground of matrix factorisation: long histories, and no visits. The order in which ratings stand in
-# this log means little, so rules that live on it find next to nothing.
+# ## 10. Real readers (extra)
 #
 # `goodbooks-10k` has real readers of books with titles and shelves. Here is the map of the 1,000 most read ones, with
-# three books and what stands nearest to them in all 64 numbers. Do you agree with these readers?
+# three books (large) and what stands nearest to them in all 64 numbers. Do you agree with these readers?
 
 
 # %% tags=["real-log"]
@@ -876,29 +1014,25 @@ def shelves(real):
     most = np.argsort(-model.popularity_, kind="stable")[:1000]
     table = real.tables["items"].set_index("item_id").loc[model.vocabulary_.ids[most]].reset_index()
     table["title"] = table["title"].str.replace(r" \(.*", "", regex=True)
-    drawn = ItemMap(model.item_factors_[most], table, n_neighbours=4)
-    figure, (axes, words) = plots.plt.subplots(2, 1, figsize=(8.0, 8.4), height_ratios=(3, 1.7))
+    drawn = ItemMap(model.item_factors_[most], table, n_neighbours=6)
+    figure, (axes, words) = plots.plt.subplots(1, 2, figsize=(8.5, 5.2), width_ratios=(3, 2))
     axes.plot(*drawn.flat.T, "o", color="lightgrey", markersize=4)
     for n, start in enumerate(("Dune", "Pride and Prejudice", "The Da Vinci Code")):
-        item = next(i for i, name in enumerate(drawn.titles) if name == start)
+        item = drawn.titles.index(start)
         near = [i for i, _ in drawn.neighbours(item)]
-        axes.plot(*drawn.flat[[item, *near]].T, "os^"[n], color=plots.COLOURS[n], label=start)
-        listed = "\n".join(f"   {drawn.titles[i][:70]}" for i in near)
-        words.text(
-            n % 2 * 0.55,
-            1 - n // 2 * 0.55,
-            f"Nearest to {start}:\n{listed}",
-            color=plots.COLOURS[n],
-            va="top",
-            fontsize=10,
-        )
+        axes.plot(*drawn.flat[near].T, "os^"[n], color=plots.COLOURS[n], markersize=7)
+        axes.plot(*drawn.flat[item], "os^"[n], color=plots.COLOURS[n], markersize=15, mec="black", label=start)
+        listed = "\n".join(textwrap.fill(drawn.titles[i], 38, subsequent_indent="   ") for i in near)
+        head = f"Nearest to {start}:"
+        words.text(0, 1 - n / 3, head, color=plots.COLOURS[n], va="top", fontsize=11, weight="bold")
+        words.text(0, 0.95 - n / 3, listed, color=plots.COLOURS[n], va="top", fontsize=10)
     axes.set(title=f"{real.name}: the 1,000 most read books", xticks=[], yticks=[])
-    axes.legend(loc="best", fontsize=10)
     words.axis("off")
     return figure
 
 
-alt = "A cloud of 1,000 books. The nearest ones of Dune, Pride and Prejudice and The Da Vinci Code are listed by title."
+alt = "A cloud of 1,000 books. Dune, Pride and Prejudice and The Da Vinci Code are large; "
+alt += "what is nearest to them has the same sign and is listed by title."
 plots.real_log("goodbooks-10k", shelves, alt=alt, picture="lab05_goodbooks")
 
 # %% [markdown]

@@ -27,8 +27,23 @@ def _matrix_by_maps(strengths, users, items):
     return sparse.coo_matrix((strengths["strength"], cells), shape=(len(users), len(items)))
 
 
+def _matrix_with_zeros_written_down(strengths, users, items):
+    dense = _matrix_by_loop(strengths, users, items)
+    rows, columns = np.indices(dense.shape)
+    return sparse.csr_matrix((dense.ravel(), (rows.ravel(), columns.ravel())))
+
+
+def _matrix_exchanged(strengths, users, items):
+    row, column = ({name: i for i, name in enumerate(ids)} for ids in (users, items))
+    cells = (strengths["item_id"].map(column), strengths["user_id"].map(row))
+    return sparse.coo_matrix((strengths["strength"], cells), shape=(len(users), len(items)))
+
+
 PROOF["user_item_matrix"] = Proof(
-    right=[_matrix_by_loop, _matrix_by_pivot, _matrix_by_maps, lambda *a: _matrix_by_maps(*a).tocsc()],
+    right=[
+        *(_matrix_by_loop, _matrix_by_pivot, _matrix_by_maps, lambda *a: _matrix_by_maps(*a).tocsc()),
+        *(_matrix_with_zeros_written_down, lambda *a: tuple(map(tuple, _matrix_by_loop(*a).tolist()))),
+    ],
     wrong=[
         (lambda s, u, i: _matrix_by_loop(s, u, i).T, "transposed"),
         (lambda s, u, i: s.pivot_table(index="user_id", columns="item_id", values="strength", fill_value=0), "pivot"),
@@ -38,15 +53,22 @@ PROOF["user_item_matrix"] = Proof(
         (lambda s, u, i: _matrix_by_loop(s, u, i, fill=np.nan), "nan"),
         (lambda s, u, i: sparse.csr_matrix((s.strength, (s.user_id, s.item_id)), shape=(len(u), len(i))), "the ids"),
         (lambda s, u, i: s, "Came"),
+        (_matrix_exchanged, "columns first and the rows second"),
+        (lambda s, u, i: _matrix_by_loop(s, sorted(u), i), "rows are sorted by user id"),
+        (lambda s, u, i: _matrix_by_loop(s, u, sorted(i)), "columns are sorted by item id"),
+        (lambda s, u, i: _matrix_by_loop(s, u, i).astype(int), "a dtype"),
+        (lambda s, u, i: _matrix_by_loop(s, u, i).round(), "a dtype"),
+        (lambda s, u, i: _matrix_by_loop(s, u, i).astype(np.float16), "a dtype"),
     ],
 )
 
 
-def _vector_by_loop(confidence, item_vectors, regularization, empty=1.0, reached=None):
+def _vector_by_loop(confidence, item_vectors, regularization, empty=1.0, reached=None, table=np.outer, diagonal=None):
     n_factors = item_vectors.shape[1]
-    left, right = regularization * np.identity(n_factors), np.zeros(n_factors)
+    left = regularization * (np.identity(n_factors) if diagonal is None else diagonal)
+    right = np.zeros(n_factors)
     for c, y in zip(confidence, item_vectors, strict=True):
-        left = left + (c if c > 0 else empty) * np.outer(y, y)
+        left = left + (c if c > 0 else empty) * table(y, y)
         right = right + (c if reached is None else reached(c)) * y
     return np.linalg.inv(left) @ right
 
@@ -73,6 +95,11 @@ def _vector_as_implicit(confidence, item_vectors, regularization):
     return np.linalg.solve(gram + (y.T * (c - 1)) @ y + regularization * np.eye(len(gram)), c @ y)
 
 
+def _vector_floored(confidence, item_vectors, regularization):
+    left = sum(max(c, 1) * np.outer(y, y) for c, y in zip(confidence, item_vectors, strict=True))
+    return np.linalg.inv(left + regularization * np.eye(item_vectors.shape[1])) @ item_vectors.T @ confidence
+
+
 PROOF["user_vector"] = Proof(
     right=[_vector_by_loop, _vector_by_diag, _vector_by_least_squares, _vector_as_implicit],
     wrong=[
@@ -86,6 +113,15 @@ PROOF["user_vector"] = Proof(
         (lambda c, y, r: y @ _vector_by_loop(c, y, r), "the scores of all books"),
         (lambda c, y, r: _vector_by_loop(c, y, r)[:, None], "one dimension"),
         (lambda c, y, r: y[c > 0].mean(axis=0) if (c > 0).any() else y[0] * 0, "Came"),
+        (lambda c, y, r: _vector_by_loop(c, y, r, table=lambda a, b: a @ b.T), "single number"),
+        (lambda c, y, r: _vector_by_loop(c, y, r, table=lambda a, b: a * b), "each number by itself only"),
+        (lambda c, y, r: _vector_by_loop(c, y, r, table=lambda a, b: np.diag(a**2)), "nothing beside its diagonal"),
+        (lambda c, y, r: _vector_by_loop(c, y, r * len(c)), "once for every book"),
+        (lambda c, y, r: _vector_by_loop(c, y, r * np.count_nonzero(c)), "every touched book"),
+        (lambda c, y, r: _vector_by_loop(c, y, r, diagonal=np.eye(8)), "item_vectors.shape[1]"),
+        (_vector_floored, "however weakly"),
+        (lambda c, y, r: _vector_by_loop(c, y, r, reached=lambda c: c if c >= 1 else 0), "was touched too"),
+        (lambda c, y, r: _vector_by_loop([int(x) for x in c], y, r), "2.5 has to stay 2.5"),
     ],
 )
 
@@ -107,16 +143,43 @@ def _similar_by_angle(item, item_vectors, k):
     return apart.nsmallest(k).index
 
 
+def _similar_by_products(item, item_vectors, k):
+    lengths = np.linalg.norm(item_vectors, axis=1)
+    return item_vectors @ item_vectors[item] / (lengths * lengths[item])
+
+
+def _without_itself(item, cosines, k, low):
+    cosines[item] = low
+    return np.argsort(-cosines, kind="stable")[:k]
+
+
 PROOF["similar_items"] = Proof(
-    right=[_similar_by_sorting, _similar_by_angle],
+    right=[
+        *(_similar_by_sorting, _similar_by_angle),
+        lambda i, v, k: _without_itself(i, _similar_by_products(i, v, k), k, -2),
+        lambda i, v, k: [j.item() for j in np.argsort(-_similar_by_products(i, v, k)) if j != i][:k],
+    ],
     wrong=[
         (lambda i, v, k: [j for j in np.argsort(-(v @ v[i])) if j != i][:k], "inner product"),
         (lambda i, v, k: [j for j in np.argsort(-(v @ v[i]) / np.linalg.norm(v[i])) if j != i][:k], "inner product"),
         (lambda i, v, k: np.argsort(-_cosines(i, v))[:k], "itself"),
-        (lambda i, v, k: np.argsort(-_cosines(i, v))[1:k], "one item too few"),
+        (lambda i, v, k: _similar_by_sorting(i, v, k - 1), "one item too few"),
         (lambda i, v, k: np.argsort(_cosines(i, v))[:k], "goes upwards"),
-        (lambda i, v, k: np.argsort(-_cosines(i, v))[1 : k + 1][::-1], "worst of them first"),
-        (lambda i, v, k: np.argsort(cdist(v[[i]], v)[0])[1 : k + 1], "by distance"),
+        (lambda i, v, k: _similar_by_sorting(i, v, k)[::-1], "worst of them first"),
+        (lambda i, v, k: np.argsort(-_similar_by_products(i, v, k), kind="stable")[1 : k + 1], "drop the first"),
+        (lambda i, v, k: np.argsort(_similar_by_products(i, v, k))[::-1][1 : k + 1], "drop the first"),
+        (
+            lambda i, v, k: [j for j in np.argsort(-_similar_by_products(i, v, k)) if _cosines(i, v)[j] < 0.9999][:k],
+            "by its cosine",
+        ),
+        (lambda i, v, k: _without_itself(i, _similar_by_products(i, v, k), k, -1), "the cosine -1"),
+        (lambda i, v, k: _without_itself(i, _similar_by_products(i, v, k), k, 0), "the cosine 0"),
+        (lambda i, v, k: _without_itself(i, np.round(_cosines(i, v), 2), k, -9), "round the cosines"),
+        (lambda i, v, k: _without_itself(i, abs(_similar_by_products(i, v, k)), k, -1), "the opposite way"),
+        (lambda i, v, k: np.argsort(-np.delete(_cosines(i, v), i))[:k], "places in the shortened list"),
+        (lambda i, v, k: [j for j in np.argsort(-_cosines(i, v)) if j != i][: k + 1], "one item too many"),
+        (lambda i, v, k: np.array(_similar_by_sorting(i, v, k), dtype=float), "make it int"),
+        (lambda i, v, k: _without_itself(i, -cdist(v[[i]], v)[0], k, -np.inf), "by distance"),
         (lambda i, v, k: np.sort(_cosines(i, v))[::-1][1 : k + 1], "These are the cosines"),
         (lambda i, v, k: set(_similar_by_sorting(i, v, k)), "no order"),
     ],
@@ -137,12 +200,33 @@ def _session_with_clicked(clicked, item_vectors, regularization, alpha, k):
     return np.argsort(-(item_vectors @ _vector_as_implicit(alpha * counts, item_vectors, regularization)))[:k]
 
 
+def _session_sentinel(clicked, item_vectors, regularization, alpha, k, low=-np.inf, cut=None):
+    confidence = alpha * np.bincount(clicked, minlength=len(item_vectors))
+    scores = item_vectors @ _vector_by_loop(confidence, item_vectors, regularization)
+    if cut is not None:
+        return cut(scores)
+    scores[clicked] = low
+    return np.argsort(-scores, kind="stable")[:k]
+
+
+def _session_added_up(clicked, item_vectors, regularization, alpha, k, dtype=float, more=0):
+    confidence = np.zeros(len(item_vectors), dtype=dtype)
+    for item in clicked:
+        confidence[item] += alpha
+    confidence[np.unique(clicked)] += more
+    scores = item_vectors @ _vector_as_implicit(confidence, item_vectors, regularization)
+    return [i for i in np.argsort(-scores) if i not in clicked][:k]
+
+
 def _only_clicked(c, y, r):
     return _vector_by_loop(c, y, r, empty=0.0)
 
 
 PROOF["recommend_to_session"] = Proof(
-    right=[_session_by_loop, lambda *args: pd.Series(_session_by_loop(*args, solve=_vector_as_implicit))],
+    right=[
+        *(_session_by_loop, lambda *args: pd.Series(_session_by_loop(*args, solve=_vector_as_implicit))),
+        *(_session_sentinel, _session_added_up),
+    ],
     wrong=[
         (_session_with_clicked, "has clicked already"),
         (lambda *args: _session_by_loop(*args, counted=set), "counts once"),
@@ -156,6 +240,27 @@ PROOF["recommend_to_session"] = Proof(
             "the mean of the clicked",
         ),
         (lambda s, y, r, a, k: _session_by_loop(s, y, r, a, 99)[::-1][:k], "lowest score"),
+        (lambda *args: _session_sentinel(*args, low=-1), "the score -1"),
+        (lambda *args: _session_sentinel(*args, low=0), "the score 0"),
+        (lambda *args: _session_by_loop(*args)[::-1], "worst of them first"),
+        (
+            lambda s, *rest: _session_sentinel(
+                s, *rest, cut=lambda scores: np.argsort(-np.delete(scores, list(set(s))))[: rest[-1]]
+            ),
+            "places in the shortened list",
+        ),
+        (lambda *args: _session_sentinel(*args, cut=lambda s: -np.sort(-s)[: args[-1]]), "These are the scores"),
+        (lambda s, *rest: [i for i in _session_with_clicked(s, *rest) if i not in s], "too short"),
+        (
+            lambda s, *rest: _session_sentinel(
+                s, *rest, cut=lambda scores: [i for i in np.argsort(-scores) if i != s[-1]][: rest[-1]]
+            ),
+            "the last click only",
+        ),
+        (lambda *args: _session_added_up(*args, more=1), "not 1 + alpha"),
+        (lambda *args: _session_added_up(*args, dtype=int), "whole numbers"),
+        (lambda *args: _session_by_loop(*args, solve=_vector_floored), "below 1"),
+        (lambda *args: [float(i) for i in _session_by_loop(*args)], "make it int"),
     ],
 )
 
@@ -204,5 +309,12 @@ PROOF["bpr_step"] = Proof(
         (_in_sequence, "the user's new vector"),
         (lambda u, i, j, lr, reg: [_step_by_loop(u, i, j, lr, reg)[0], i, j], "Only the user moves"),
         (lambda *args: _step_by_loop(*args)[0], "numbers in rows and columns"),
+        (lambda u, i, j, lr, reg: _step_by_loop(u, i, j, lr, reg / lr), "through the learning rate"),
+        (lambda u, i, j, lr, reg: _step_by_loop(u, i, j, lr, reg + reg), "twice as strong"),
+        (lambda u, i, j, lr, reg: _step_by_loop(u, i, j, lr, 0.5 * reg), "half its strength"),
+        (lambda *args: [_step_by_loop(*args)[n] for n in (0, 2, 1)], "the wrong order"),
+        (lambda *args: np.array(_step_by_loop(*args)) - np.array(args[:3]), "the steps alone"),
+        (lambda *args: (np.array(_step_by_loop(*args)) - np.array(args[:3])) / args[3], "the slopes"),
+        (lambda u, i, j, lr, reg: _step_by_loop(u, i, j, 1, reg), "learning rate is missing"),
     ],
 )

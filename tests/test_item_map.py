@@ -34,7 +34,7 @@ def random_map(n=60, n_genres=25) -> ItemMap:
 
 def parts(explorer):
     """Search, genre, near, message, picture, buttons of the neighbours, back."""
-    line, said, body = explorer.children
+    line, said, body, _ = explorer.children
     left, beside = body.children
     return *line.children, said, left.children[0], list(beside.children[1:-1]), beside.children[-1]
 
@@ -84,13 +84,20 @@ def test_neighbours_by_cosine():
 def test_search_prefers_the_whole_title_then_the_beginning():
     books = BOOKS.assign(title=["The Dune Book", "Dune Messiah", "Dune", "Emma", "x"], author="")
     drawn = ItemMap(VECTORS, books)
-    assert [drawn.find(t) for t in ("dune", "DUNE m", "book", " emma ", "nothing", "")] == [2, 1, 0, 3, None, None]
+    assert [drawn.find(t) for t in ("dune", "DUNE m", "book", " emma ", "nothing", "")] == [
+        [2, 1, 0],
+        [1],
+        [0],
+        [3],
+        [],
+        [],
+    ]
 
 
 def test_equal_titles_are_told_apart():
     drawn = ItemMap(VECTORS[:3], pd.DataFrame({"title": ["Poems", "Poems", ""]}))
     assert drawn.labels == ["Poems", "Poems (2)", "(no title)"]
-    assert drawn.find("Poems (2)") == 1
+    assert drawn.find("Poems (2)") == [1]
 
 
 # ---- the picture ----------------------------------------------------------------------------------------------------
@@ -99,7 +106,8 @@ def test_equal_titles_are_told_apart():
 def test_every_item_is_drawn_inside_the_picture():
     text = random_map().html(3)
     places = re.findall(r'transform="translate\(([\d.-]+),([\d.-]+)\)', text)
-    assert len(places) == 60
+    assert len(places) == 60 + 9  # the chosen one and its neighbours once more, above the lines
+    assert len(set(places)) == 60
     assert all(0 < float(x) < SIZE and 0 < float(y) < SIZE for x, y in places)
 
 
@@ -110,10 +118,12 @@ def test_genres_differ_in_colour_or_shape():
 
 
 def test_the_lit_genre_is_bright_and_the_others_faint():
-    text = random_map(n_genres=3).html(0, "genre 1")
+    drawn = random_map(n_genres=3)
+    text = drawn.html(0, "genre 1")
     assert text.count('opacity="0.8"') == 20
     assert text.count('opacity="0.13"') == 40
-    assert "<strong>genre 1</strong>" in text
+    assert "<strong>genre 1</strong>" in drawn.legend("genre 1")
+    assert "<strong>" not in drawn.legend()
     assert random_map(n_genres=3).html(0, ALL).count('opacity="0.8"') == 60
 
 
@@ -129,11 +139,23 @@ def test_from_near_only_what_is_there_is_drawn():
 
 def test_numbers_do_not_cover_each_other():
     same = ItemMap(np.ones((9, 3)), pd.DataFrame({"title": list("abcdefghi")}))
-    places = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)" r="9" fill="#fff"', same.html(0))
+    places = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)" r="13" fill="#fff"', same.html(0))
     points = np.array(places, dtype=float)
     apart = np.linalg.norm(points[:, None] - points[None], axis=2)[np.triu_indices(8, 1)]
     assert len(points) == 8
-    assert apart.min() > 18
+    assert apart.min() > 26
+
+
+def test_numbers_do_not_cover_what_they_mean():
+    """Neighbours that lie close together, in the full view: every one can be seen, above the lines."""
+    vectors = np.vstack(
+        [np.random.default_rng(5).normal(size=(60, 6)), 8 + 0.3 * np.random.default_rng(6).normal(size=(9, 6))]
+    )
+    text = ItemMap(vectors, pd.DataFrame({"title": [f"book {i}" for i in range(69)]})).html(64)
+    discs = np.array(re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)" r="13"', text), dtype=float)
+    dots = np.array(re.findall(r'translate\(([\d.]+),([\d.]+)\) scale\(1.6\)" fill="[^"]*" opacity="1"', text), float)
+    assert (len(discs), len(dots)) == (8, 9)
+    assert np.linalg.norm(discs[:, None] - dots[None], axis=2).min() > 13 + 6
 
 
 def test_the_picture_says_in_words_what_it_shows():
@@ -143,7 +165,7 @@ def test_the_picture_says_in_words_what_it_shows():
 
 def test_hostile_words_stay_words():
     drawn = ItemMap(VECTORS, BOOKS)
-    for text in (drawn.html(4), drawn.html(0, NASTY), drawn.text(4)):
+    for text in (drawn.html(4), drawn.html(0, NASTY), drawn.text(4), drawn.legend(NASTY)):
         tags = {tag for tag, _ in Balanced(text).tags}
         assert tags <= {
             "div",
@@ -169,10 +191,10 @@ def test_walking_to_a_neighbour_and_back():
     *_, picture, go_to, back = parts(item_map(VECTORS, BOOKS, start="dune", n_neighbours=3))
     assert back.disabled
     assert "<strong>Dune</strong>" in picture.value
-    assert go_to[0].description == "1 · 1.00 · Dune Messiah"
+    assert go_to[0].description == "1 · 1.000 · Dune Messiah"
     go_to[0].click()
     assert "<strong>Dune Messiah</strong>" in picture.value
-    assert go_to[0].description.startswith("1 · 1.00 · Dune")
+    assert go_to[0].description.startswith("1 · 1.000 · Dune")
     go_to[1].click()
     assert "Austen" in picture.value
     back.click()
@@ -185,15 +207,46 @@ def test_searching_a_title():
     search, *_, said, picture, _, _ = parts(item_map(VECTORS, BOOKS))
     search.value = "emm"
     assert "<strong>Emma</strong>" in picture.value
-    assert search.value == ""
+    assert search.value == said.value == ""
     search.value = "<b>no such</b>"
-    assert "No title has <em>&lt;b&gt;no such&lt;/b&gt;</em> in it." in said.value
+    assert "No title or author has <em>&lt;b&gt;no such&lt;/b&gt;</em> in it." in said.value
     assert "<strong>Emma</strong>" in picture.value
-    search.value = "dune"
+    search.value = "dune messiah, HERBERT"
     assert said.value == ""
 
 
-def test_lighting_up_and_looking_from_near():
+def test_several_titles_are_said_to_be_several():
+    search, *_, said, picture, _, _ = parts(item_map(VECTORS, BOOKS, start="Emma"))
+    search.value = "une"
+    assert "<em>une</em> stands in 2 titles and authors; this is the first." in said.value
+    assert "<strong>Dune</strong>" in picture.value
+
+
+@pytest.mark.parametrize("move", ["back", "light up", "zoom", "walk"])
+def test_a_message_goes_with_the_next_move(move):
+    search, genre, near, said, _, go_to, back = parts(item_map(VECTORS, BOOKS))
+    search.value = "emma"
+    search.value = "xyzzy"
+    assert "xyzzy" in said.value
+    if move == "back":
+        back.click()
+    elif move == "light up":
+        genre.value = "classics"
+    elif move == "zoom":
+        near.value = True
+    else:
+        go_to[0].click()
+    assert said.value == ""
+
+
+def test_the_list_says_whose_it_is():
+    *_, body, legend = item_map(VECTORS, BOOKS, start="Emma").children
+    head = body.children[1].children[0]
+    assert "Nearest to <strong>Emma</strong>" in head.value
+    assert "classics" in legend.value
+
+
+def test_lighting_up_and_zooming_in():
     _, genre, near, _, picture, _, _ = parts(item_map(VECTORS, BOOKS))
     whole = picture.value
     genre.value = "classics"
@@ -236,9 +289,9 @@ def test_without_ipywidgets_there_is_a_picture_with_text():
         "import pandas as pd; from recsys_lab.item_map import item_map\n"
         "shown = item_map([[1, 0], [1, 1], [0, 1]], pd.DataFrame({'title': ['a', 'b', 'c']}), n_neighbours=1)\n"
         "text = shown._repr_html_()\n"
-        "print(type(shown).__name__, '<svg' in text, '<li>b (0.71)</li>' in text, repr(shown))"
+        "print(type(shown).__name__, '<svg' in text, '<li>b (0.707)</li>' in text, repr(shown))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     kind, picture, words, *said = done.stdout.split()
     assert (kind, picture, words) == ("Plain", "True", "True")
-    assert " ".join(said) == "Nearest to a (install ipywidgets to walk on): 1. b (0.71)"
+    assert " ".join(said) == "Nearest to a (install ipywidgets to walk on): 1. b (0.707)"

@@ -76,6 +76,8 @@ class Verdict(Number):
         """Return the verdict as a bool."""
         if isinstance(result, LISTS) and getattr(result, "ndim", 1) > 0:
             raise self.refuse(result, "(a == b).all() and np.allclose(a, b) make one verdict of many.")
+        if result is None:
+            raise self.refuse(result, "A test here returns its verdict; `assert` alone returns None.")
         value = super().read(result)
         if value not in (0, 1):
             raise self.refuse(result)

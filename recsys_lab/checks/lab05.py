@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numbers
+
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
 
 from recsys_lab.checks.exercise import Lab
-from recsys_lab.checks.kinds import Array, Ranking
+from recsys_lab.checks.kinds import Array, Ranking, Unreadable
 
 lab = Lab("05", "Matrix factorisation")
 answers, progress = lab.answers, lab.progress
@@ -17,6 +19,22 @@ def __getattr__(name: str):
     if name.startswith("__"):
         raise AttributeError(name)
     return lab[name]
+
+
+class ItemNumbers(Ranking):
+    """Item numbers in an order; they go on to index arrays, so 3.0 will not do."""
+
+    words = "a list of item numbers"
+
+    def read(self, result, args=()) -> tuple:
+        """Return the numbers as a tuple; scores, which are not whole, pass: a diagnosis knows more about them."""
+        values = super().read(result, args)
+        for raw, value in zip(result, values, strict=True):
+            raw = raw.item() if getattr(raw, "ndim", 1) == 0 else raw
+            whole = not isinstance(value, bool) and isinstance(value, int) and value >= 0
+            if whole and not isinstance(raw, numbers.Integral) and all(isinstance(v, int) for v in values):
+                raise Unreadable(f"An item number came back as {raw!r}. Numbers of items are whole: make it int(...).")
+        return values
 
 
 # 5.1 -----------------------------------------------------------------------------------------------------------------
@@ -82,6 +100,11 @@ user_item_matrix.case(
     expect=[[0, 4], [3, 0], [0, 0]],
     because="user 1 is row 0 and item 2 is column 1; user 3 did nothing and has an empty row: [[0, 4], [3, 0], [0, 0]]",
 )
+user_item_matrix.case(
+    *(_strengths((8, 6, 2.0), (9, 5, 0.5)), [9, 8], [5, 6]),
+    expect=[[0.5, 0], [0, 2]],
+    because="user 9 is row 0 and item 5 is column 0, with half a point; user 8 is row 1: [[0.5, 0], [0, 2]]",
+)
 
 
 @user_item_matrix.random_cases
@@ -92,7 +115,8 @@ def _tables(rng):
         items = (100 + rng.choice(90, n_items, replace=False)).tolist()
         filled = rng.permutation((n_users - 1) * (n_items - 1))[: n_users + 3]  # the last user and item stay empty
         rows = [
-            (users[cell // (n_items - 1)], items[cell % (n_items - 1)], float(rng.integers(1, 9))) for cell in filled
+            (users[cell // (n_items - 1)], items[cell % (n_items - 1)], float(rng.integers(1, 90)) / 10)
+            for cell in filled
         ]
         cases.append((_strengths(*rows), users, items))
     return cases
@@ -121,6 +145,24 @@ def _sorted(strengths, users, items):
     return user_item_matrix.reference(strengths, sorted(users), sorted(items))
 
 
+@user_item_matrix.mistake("Your rows are sorted by user id; they have to follow the list of users.")
+def _sorted_rows(strengths, users, items):
+    return user_item_matrix.reference(strengths, sorted(users), items)
+
+
+@user_item_matrix.mistake("Your columns are sorted by item id; they have to follow the list of items.")
+def _sorted_columns(strengths, users, items):
+    return user_item_matrix.reference(strengths, users, sorted(items))
+
+
+@user_item_matrix.mistake(
+    "You give csr_matrix the columns first and the rows second: the right order is (values, (rows, columns))."
+)
+def _exchanged(strengths, users, items):
+    rows, columns = pd.Index(users).get_indexer(strengths.user_id), pd.Index(items).get_indexer(strengths.item_id)
+    return csr_matrix((strengths.strength.to_numpy(), (columns, rows)), shape=(len(users), len(items)))
+
+
 @user_item_matrix.mistake("You number the ids in the order in which they come in the table, not as in the two lists.")
 def _factorized(strengths, users, items):
     rows, columns = pd.factorize(strengths.user_id)[0], pd.factorize(strengths.item_id)[0]
@@ -147,6 +189,15 @@ def _ones(strengths, users, items):
     return user_item_matrix.reference(strengths.assign(strength=1.0), users, items)
 
 
+@user_item_matrix.mistake(
+    "The right cells are filled, but not with the strengths themselves: a strength of 0.5 is not 0 and not 1. Is there "
+    "a dtype in your code that cuts them?",
+    when=lambda got, *args: 0 < np.abs(np.array(got) - user_item_matrix.reference(*args).toarray()).max() < 1,
+)
+def _whole(strengths, users, items):
+    return user_item_matrix.reference(strengths, users, items).astype(int)
+
+
 # 5.2 -----------------------------------------------------------------------------------------------------------------
 
 
@@ -159,8 +210,8 @@ def _ones(strengths, users, items):
     hints=(
         "Two parts: a weight for every book (its confidence; 1 where nothing happened), and then the small system of "
         "equations, left · x = right.",
-        "left: each book's vector times itself (an outer product), times its weight, summed over all books; then the "
-        "regularization on the diagonal. right: each clicked book's vector times its confidence, summed.",
+        "left: np.outer(y, y) of each book's vector y, times its weight, summed over all books; then, once, the "
+        "regularization on the diagonal. right: each touched book's vector times its confidence, summed.",
         "The sum of weighted outer products is (item_vectors * weight[:, None]).T @ item_vectors. The diagonal is "
         "regularization * np.eye(n_factors).",
         "right is item_vectors.T @ confidence, because the empty cells have confidence 0 there. np.linalg.solve(left, "
@@ -205,10 +256,11 @@ user_vector.case(
     because="left is [[4 + 1, 0], [0, 1 + 1]] and right is [4, 0]: [4 / 5, 0 / 2] = [0.8, 0]",
 )
 user_vector.case(
-    *(np.array([2.0, 5.0]), np.array([[1.0, 1.0], [1.0, -1.0]]), 3.0),
-    expect=[61 / 91, -9 / 91],
-    because="left is [[2 + 5 + 3, 2 - 5], [2 - 5, 2 + 5 + 3]] = [[10, -3], [-3, 10]], right is [2 + 5, 2 - 5] = "
-    "[7, -3]; [0.6703, -0.0989] solves both lines: 10 · 0.6703 + 3 · 0.0989 = 7 and -3 · 0.6703 - 10 · 0.0989 = -3",
+    *(np.array([0.5, 2.5]), np.array([[1.0, 1.0], [1.0, -1.0]]), 3.0),
+    expect=[0.4375, -0.1875],
+    because="left is [[0.5 + 2.5 + 3, 0.5 - 2.5], [0.5 - 2.5, 0.5 + 2.5 + 3]] = [[6, -2], [-2, 6]], right is [0.5 + "
+    "2.5, 0.5 - 2.5] = [3, -2]; [0.4375, -0.1875] solves both lines: 6 · 0.4375 + 2 · 0.1875 = 3 and -2 · 0.4375 - 6 · "
+    "0.1875 = -2",
 )
 user_vector.case(
     *(np.array([0.0, 0.0, 0.0]), np.array([[1.0], [2.0], [3.0]]), 1.0),
@@ -220,9 +272,9 @@ user_vector.case(
 @user_vector.random_cases
 def _rows_of_confidences(rng):
     cases = []
-    for n_items, n_factors in ((5, 2), (9, 3), (30, 4)):
-        confidence = np.where(rng.random(n_items) < 0.4, rng.integers(2, 12, n_items), 0).astype(float)
-        confidence[:2] = 3.0, 0.0
+    for n_items, n_factors in ((5, 2), (9, 3), (30, 8)):  # 8 as in the lab: eye(8) is right here and nowhere else
+        confidence = np.where(rng.random(n_items) < 0.4, rng.choice([0.5, 2.5, 3.0, 7.5], n_items), 0.0)
+        confidence[:3] = 2.5, 0.0, 0.5
         cases.append((confidence, rng.normal(size=(n_items, n_factors)).round(1), float(rng.integers(1, 5))))
     return cases
 
@@ -301,6 +353,71 @@ def _all_right(confidence, item_vectors, regularization):
     return _solved(confidence, item_vectors, regularization, right=np.where(confidence > 0, confidence, 1))
 
 
+@user_vector.mistake(
+    "A confidence between 0 and 1 is not the 1 of an empty cell: what was touched, however weakly, keeps its own."
+)
+def _floored(confidence, item_vectors, regularization):
+    return _solved(confidence, item_vectors, regularization, weight=np.maximum(confidence, 1))
+
+
+@user_vector.mistake("A book with a confidence of 0.5 was touched too: its preference is 1.")
+def _from_one_on(confidence, item_vectors, regularization):
+    return _solved(confidence, item_vectors, regularization, right=confidence * (confidence >= 1))
+
+
+@user_vector.mistake("You cut the confidences to whole numbers; 2.5 has to stay 2.5.")
+def _cut(confidence, item_vectors, regularization):
+    return _solved(confidence.astype(int), item_vectors, regularization)
+
+
+def _outer(confidence, item_vectors, regularization, product) -> np.ndarray:
+    """The reference with something else in the place of the outer product."""
+    weight = np.where(confidence > 0, confidence, 1)
+    left = regularization * np.eye(item_vectors.shape[1])
+    left = left + sum(w * product(y) for w, y in zip(weight, item_vectors, strict=True))
+    return np.linalg.solve(left, item_vectors.T @ confidence)
+
+
+@user_vector.mistake(
+    "Of one vector, y @ y.T is a single number and not a table: .T does nothing to it. The table of all products comes "
+    "from np.outer."
+)
+def _inner_products(confidence, item_vectors, regularization):
+    return _outer(confidence, item_vectors, regularization, lambda y: y @ y.T)
+
+
+@user_vector.mistake("y * y multiplies each number by itself only; the table of all products comes from np.outer.")
+def _squares(confidence, item_vectors, regularization):
+    return _outer(confidence, item_vectors, regularization, lambda y: y * y)
+
+
+@user_vector.mistake(
+    "Your left side has nothing beside its diagonal: the products of two different factors are missing, and with them "
+    "that factors depend on each other."
+)
+def _diagonal_only(confidence, item_vectors, regularization):
+    return _outer(confidence, item_vectors, regularization, lambda y: np.diag(y * y))
+
+
+@user_vector.mistake(
+    "You add the regularization once for every book, inside the sum; it comes once, after it.",
+)
+def _once_a_book(confidence, item_vectors, regularization):
+    return _solved(confidence, item_vectors, regularization * len(confidence))
+
+
+@user_vector.mistake("You add the regularization once for every touched book; here it comes once in all.")
+def _once_a_touched_book(confidence, item_vectors, regularization):
+    return _solved(confidence, item_vectors, regularization * (confidence > 0).sum())
+
+
+@user_vector.mistake("It works with 8 factors only: take their number from item_vectors.shape[1].")
+def _eye_of_8(confidence, item_vectors, regularization):
+    weight = np.where(confidence > 0, confidence, 1)
+    left = (item_vectors.T * weight) @ item_vectors + regularization * np.eye(8)
+    return np.linalg.solve(left, item_vectors.T @ confidence)
+
+
 @user_vector.mistake("These are the scores of all books, one for each; asked for is the user's vector.")
 def _scores(confidence, item_vectors, regularization):
     return item_vectors @ _solved(confidence, item_vectors, regularization)
@@ -314,13 +431,13 @@ def _scores(confidence, item_vectors, regularization):
     "Similar books",
     minutes=5,
     difficulty="easy",
-    kind=Ranking(),
+    kind=ItemNumbers(),
     hints=(
         "The cosine of two vectors: their inner product, divided by both lengths. First make every vector length 1.",
         "unit = item_vectors / np.linalg.norm(item_vectors, axis=1, keepdims=True); then all cosines at once are one "
         "product of a matrix and a vector.",
-        "np.argsort(-cosines) has the best first. The book itself has cosine 1 and comes first: take it out before you "
-        "cut the list.",
+        "np.argsort(-cosines) has the best first. Take the book itself out before you cut the list, and by its number: "
+        "a book that points exactly the same way has cosine 1 too, and may stand first.",
     ),
     explanation="Popular books have long vectors. The inner product puts them near everything; the cosine looks at the "
     "direction alone. ALS has similar_items(item, k) for it.",
@@ -335,6 +452,7 @@ def similar_items(item, item_vectors, k):
     item_vectors : ndarray of float, shape (n_items, n_factors)
         No vector is zero.
     k : int
+        Below n_items.
 
     Returns
     -------
@@ -357,12 +475,38 @@ similar_items.case(
     expect=[0, 2, 3],
     because="0 points nearly the same way, 2 stands nearly at a right angle, 3 points away: [0, 2, 3]",
 )
+_SAME_WAY = np.array([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+similar_items.case(
+    *(1, _SAME_WAY, 2),
+    expect=[0, 3],
+    because="0 points exactly the same way as 1 and has cosine 1, 3 has 0.71, 2 has 0: [0, 3]",
+)
+similar_items.case(
+    *(0, _SAME_WAY, 2),
+    expect=[1, 3],
+    because="1 points exactly the same way as 0 and has cosine 1, 3 has 0.71, 2 has 0: [1, 3]",
+)
+similar_items.case(
+    *(0, np.array([[1.0, 0.0], [-1.0, 0.0]]), 1),
+    expect=[1],
+    because="there is only one other; it points the opposite way, with a cosine of -1: [1]",
+)
+similar_items.case(
+    *(0, np.array([[10.0, 0.0], [10.0, 1.0], [10.0, 0.6], [10.0, 0.3]]), 3),
+    expect=[3, 2, 1],
+    because="all point nearly the same way, with cosines of 0.9950, 0.9982 and 0.9996: [3, 2, 1]",
+)
 
 
 @similar_items.random_cases
 def _vectors(rng):
     scale = np.exp(rng.normal(size=(12, 1)))
-    return [(int(rng.integers(12)), scale * rng.normal(size=(12, 3)).round(2), k) for k in (3, 5, 11, 4)]
+    return [(int(rng.integers(1, 11)), scale * rng.normal(size=(12, 3)).round(2), k) for k in (3, 5, 11, 4)]
+
+
+def _cosines_with(item, item_vectors) -> np.ndarray:
+    unit = item_vectors / np.linalg.norm(item_vectors, axis=1, keepdims=True)
+    return unit @ unit[item]
 
 
 def _nearest(item, scores, k) -> list[int]:
@@ -372,7 +516,8 @@ def _nearest(item, scores, k) -> list[int]:
 
 
 @similar_items.mistake(
-    "You rank by the inner product, which favours long vectors; divide by the lengths for the cosine."
+    "You rank by the inner product, which favours long vectors. Divide by BOTH lengths for the cosine; dividing by one "
+    "fixed length changes no order."
 )
 def _inner(item, item_vectors, k):
     return _nearest(item, item_vectors @ item_vectors[item], k)
@@ -383,7 +528,58 @@ def _distance(item, item_vectors, k):
     return _nearest(item, -np.linalg.norm(item_vectors - item_vectors[item], axis=1), k)
 
 
-@similar_items.mistake("The item itself is in your list.")
+@similar_items.mistake(
+    "You drop the first of the list; that is not always the item itself: another may point exactly the same way. Take "
+    "the item out by its number.",
+    when=lambda got, item, vectors, k: item in got and sum(_cosines_with(item, vectors) > 1 - 1e-9) > 1,
+)
+def _first_dropped(item, item_vectors, k):
+    return np.argsort(-_cosines_with(item, item_vectors), kind="stable")[1 : k + 1]
+
+
+@similar_items.mistake(
+    "Whatever has a cosine of nearly 1 is missing: you take the item out by its cosine. Others may have the same; take "
+    "it out by its number.",
+)
+def _by_threshold(item, item_vectors, k):
+    cosines = _cosines_with(item, item_vectors)
+    return [i for i in np.argsort(-cosines, kind="stable") if cosines[i] < 0.9999][:k]
+
+
+@similar_items.mistake(
+    "You give the item itself the cosine -1; another one may have just that. Lower still is -np.inf."
+)
+def _minus_one(item, item_vectors, k):
+    cosines = _cosines_with(item, item_vectors)
+    cosines[item] = -1
+    return np.argsort(-cosines, kind="stable")[:k]
+
+
+@similar_items.mistake("You give the item itself the cosine 0, and others are below that. Lower than all is -np.inf.")
+def _zero(item, item_vectors, k):
+    cosines = _cosines_with(item, item_vectors)
+    cosines[item] = 0
+    return np.argsort(-cosines, kind="stable")[:k]
+
+
+@similar_items.mistake("You round the cosines before you sort: items that differ in the third digit change places.")
+def _rounded(item, item_vectors, k):
+    return _nearest(item, _cosines_with(item, item_vectors).round(2), k)
+
+
+@similar_items.mistake("You leave the sign out: an item that points the opposite way is the least similar one.")
+def _unsigned(item, item_vectors, k):
+    return _nearest(item, np.abs(_cosines_with(item, item_vectors)), k)
+
+
+@similar_items.mistake(
+    "Deleting the item moves up all those behind it: your numbers are places in the shortened list, not item numbers."
+)
+def _moved_up(item, item_vectors, k):
+    return np.argsort(-np.delete(_cosines_with(item, item_vectors), item), kind="stable")[:k]
+
+
+@similar_items.mistake("The item itself is in your list.", when=lambda got, item, vectors, k: item in got)
 def _with_itself(item, item_vectors, k):
     return [item, *similar_items.reference(item, item_vectors, k - 1)]
 
@@ -391,6 +587,11 @@ def _with_itself(item, item_vectors, k):
 @similar_items.mistake("Your list has one item too few: take the item itself out first, then cut.")
 def _one_short(item, item_vectors, k):
     return similar_items.reference(item, item_vectors, k - 1) if k > 1 else []
+
+
+@similar_items.mistake("Your list has one item too many.", when=lambda got, item, vectors, k: len(got) == k + 1)
+def _one_long(item, item_vectors, k):
+    return [item, *similar_items.reference(item, item_vectors, k)]
 
 
 @similar_items.mistake("Your list begins with the least similar item: argsort goes upwards.")
@@ -410,11 +611,10 @@ def _all_items(item, item_vectors, k):
 
 @similar_items.mistake(
     "These are the cosines; asked for are the numbers of the items.",
-    when=lambda got, *_: any(isinstance(x, float) for x in got),
+    when=lambda got, *_: any(isinstance(x, float) or x < 0 for x in got),
 )
 def _cosines(item, item_vectors, k):
-    unit = item_vectors / np.linalg.norm(item_vectors, axis=1, keepdims=True)
-    return (unit @ unit[item])[similar_items.reference(item, item_vectors, k)].tolist()
+    return _cosines_with(item, item_vectors)[similar_items.reference(item, item_vectors, k)].tolist()
 
 
 # 5.4 -----------------------------------------------------------------------------------------------------------------
@@ -425,7 +625,7 @@ def _cosines(item, item_vectors, k):
     "Fold in a new session",
     minutes=10,
     difficulty="medium",
-    kind=Ranking(),
+    kind=ItemNumbers(),
     hints=(
         "A session is a row of the matrix that came too late for the training. Count its clicks, turn the counts into "
         "confidences, then do what 5.2 does.",
@@ -449,6 +649,7 @@ def recommend_to_session(clicked, item_vectors, regularization, alpha, k):
     alpha : float
         An item that was clicked n times has confidence alpha · n.
     k : int
+        At most as many as are left without the clicked items.
 
     Returns
     -------
@@ -482,15 +683,28 @@ recommend_to_session.case(
     expect=[2],
     because="item 0 was clicked twice and item 1 once: the vector leans to the first side, where item 2 is: [2]",
 )
+recommend_to_session.case(
+    *([0, 1, 1], np.array([[-1.0, 0.0], [3.0, 1.0], [1.0, 2.0], [0.0, 2.0], [2.0, 0.0]]), 4.0, 4.0, 3),
+    expect=[2, 4, 3],
+    because="the weights of the five are 4, 8, 1, 1, 1. left is [[85, 26], [26, 20]], with the 4 of the regularization "
+    "on the diagonal; right is 4 · [-1, 0] + 8 · [3, 1] = [20, 8]. [0.1875, 0.15625] solves it, so items 2, 3 and 4 "
+    "have the scores 0.5, 0.3125 and 0.375: [2, 4, 3]",
+)
+recommend_to_session.case(
+    *([0], np.array([[1.0], [0.5], [-2.0]]), 1.0, 20.0, 2),
+    expect=[1, 2],
+    because="x is 20 / (20 + 0.25 + 4 + 1) = 0.79, so the scores of items 1 and 2 are 0.4 and -1.58; item 2 is "
+    "the last, but nothing else is left: [1, 2]",
+)
 
 
 @recommend_to_session.random_cases
 def _sessions(rng):
     cases = []
-    for n_clicks in (2, 4, 6, 5, 3):
+    for n_clicks, alpha in ((2, 2.5), (4, 0.4), (6, 4.0), (5, 0.4), (3, 2.5)):
         vectors = (rng.normal(size=(20, 4)) * np.exp(0.5 * rng.normal(size=(20, 1)))).round(2)
         clicked = rng.choice(20, n_clicks, replace=False).tolist()
-        cases.append(([*clicked, clicked[0], clicked[0]], vectors, 2.0, 4.0, 12))
+        cases.append(([*clicked, clicked[0], clicked[0]], vectors, 2.0, alpha, 12))
     return cases
 
 
@@ -506,11 +720,93 @@ def _unclicked(clicked, scores, k) -> list[int]:
     return np.argsort(-scores, kind="stable")[:k].tolist()
 
 
-@recommend_to_session.mistake("Items that the session has clicked already are in your list.")
-def _with_clicked(clicked, item_vectors, regularization, alpha, k):
+def _scored(clicked, item_vectors, regularization, alpha) -> np.ndarray:
     counts = np.bincount(clicked, minlength=len(item_vectors))
-    scores = item_vectors @ _solved(alpha * counts, item_vectors, regularization)
+    return item_vectors @ _solved(alpha * counts, item_vectors, regularization)
+
+
+@recommend_to_session.mistake(
+    "You give clicked items the score -1, and others may be below that. Lower than all is -np.inf."
+)
+def _minus_one_clicked(clicked, item_vectors, regularization, alpha, k):
+    scores = _scored(clicked, item_vectors, regularization, alpha)
+    scores[clicked] = -1
     return np.argsort(-scores, kind="stable")[:k].tolist()
+
+
+@recommend_to_session.mistake(
+    "You give clicked items the score 0, and others are below that. Lower than all is -np.inf."
+)
+def _zero_clicked(clicked, item_vectors, regularization, alpha, k):
+    scores = _scored(clicked, item_vectors, regularization, alpha)
+    scores[clicked] = 0
+    return np.argsort(-scores, kind="stable")[:k].tolist()
+
+
+@recommend_to_session.mistake("You take out the last click only; all that were clicked have to go.")
+def _last_excluded(clicked, item_vectors, regularization, alpha, k):
+    return _unclicked(clicked[-1:], _scored(clicked, item_vectors, regularization, alpha), k)
+
+
+@recommend_to_session.mistake(
+    "Items that the session has clicked already are in your list.",
+    when=lambda got, clicked, *_: bool(set(got) & set(clicked)),
+)
+def _with_clicked(clicked, item_vectors, regularization, alpha, k):
+    return np.argsort(-_scored(clicked, item_vectors, regularization, alpha), kind="stable")[:k].tolist()
+
+
+@recommend_to_session.mistake(
+    "Your list is too short: take out what was clicked first, then cut it to k.",
+    when=lambda got, clicked, vectors, regularization, alpha, k: len(got) < k,
+)
+def _cut_first(clicked, item_vectors, regularization, alpha, k):
+    return [i for i in _with_clicked(clicked, item_vectors, regularization, alpha, k) if i not in clicked]
+
+
+@recommend_to_session.mistake(
+    "Deleting the clicked items moves up all those behind them: your numbers are places in the shortened list."
+)
+def _moved_up_clicked(clicked, item_vectors, regularization, alpha, k):
+    scores = np.delete(_scored(clicked, item_vectors, regularization, alpha), clicked)
+    return np.argsort(-scores, kind="stable")[:k].tolist()
+
+
+@recommend_to_session.mistake(
+    "These are the scores; asked for are the numbers of the items.",
+    when=lambda got, *_: any(isinstance(x, float) or x < 0 for x in got),
+)
+def _scores_of_items(clicked, item_vectors, regularization, alpha, k):
+    best = recommend_to_session.reference(clicked, item_vectors, regularization, alpha, k)
+    return _scored(clicked, item_vectors, regularization, alpha)[best].tolist()
+
+
+@recommend_to_session.mistake("The right items, the worst of them first.")
+def _upside_down_session(clicked, item_vectors, regularization, alpha, k):
+    return recommend_to_session.reference(clicked, item_vectors, regularization, alpha, k)[::-1]
+
+
+@recommend_to_session.mistake("The confidence of an item with n clicks is alpha · n here, not 1 + alpha · n.")
+def _one_more(clicked, item_vectors, regularization, alpha, k):
+    counts = np.bincount(clicked, minlength=len(item_vectors))
+    confidence = np.where(counts > 0, 1 + alpha * counts, 0)
+    return _unclicked(clicked, item_vectors @ _solved(confidence, item_vectors, regularization), k)
+
+
+@recommend_to_session.mistake(
+    "A confidence below 1 is not the 1 of an item that was not clicked: alpha · n is all of the weight."
+)
+def _floored_session(clicked, item_vectors, regularization, alpha, k):
+    confidence = alpha * np.bincount(clicked, minlength=len(item_vectors))
+    return _folded(clicked, item_vectors, regularization, alpha, k, weight=np.maximum(confidence, 1))
+
+
+@recommend_to_session.mistake("Your confidences are whole numbers: the array that you add alpha to cuts it off.")
+def _whole_confidence(clicked, item_vectors, regularization, alpha, k):
+    confidence = np.zeros(len(item_vectors), dtype=int)
+    for item in clicked:
+        confidence[item] += alpha
+    return _unclicked(clicked, item_vectors @ _solved(confidence, item_vectors, regularization), k)
 
 
 @recommend_to_session.mistake(
@@ -575,9 +871,9 @@ def _everything(clicked, item_vectors, regularization, alpha, k):
     hints=(
         "First the pull: how far the pair still is from being right. It is 1/2 where both items score the same, near 0 "
         "where the liked one is far ahead, and near 1 where the other one is.",
-        "pull = 1 / (1 + np.exp(user @ (liked - other))). The gradient for the user is pull * (liked - other), for the "
+        "pull = 1 / (1 + np.exp(user @ (liked - other))). The slope for the user is pull * (liked - other), for the "
         "liked item pull * user, for the other one -pull * user.",
-        "Each vector gets learning_rate * (its gradient - regularization * itself) added. Use the old user vector for "
+        "Each vector gets learning_rate * (its slope - regularization * itself) added. Use the old user vector for "
         "all three: compute them before you overwrite any.",
     ),
     explanation="The derivative of ln σ(m) is 1 - σ(m) = σ(-m), which is the pull. A pair that is right by far hardly "
@@ -585,7 +881,7 @@ def _everything(clicked, item_vectors, regularization, alpha, k):
     "cell in each iteration, each with an item drawn by chance.",
 )
 def bpr_step(user, liked, other, learning_rate, regularization):
-    """One step of gradient ascent on ln σ(user · liked - user · other) - regularization / 2 · (all lengths squared).
+    """One step uphill on ln σ(user · liked - user · other) - regularization / 2 · (all lengths squared).
 
     Parameters
     ----------
@@ -598,7 +894,7 @@ def bpr_step(user, liked, other, learning_rate, regularization):
     ndarray of float, shape (3, n_factors)
         The three new vectors: user, liked, other.
     """
-    pull = 1 / (1 + np.exp(user @ (liked - other)))  # σ(-margin)
+    pull = 1 / (1 + np.exp(user @ (liked - other)))  # σ(-m)
     new_user = user + learning_rate * (pull * (liked - other) - regularization * user)
     new_liked = liked + learning_rate * (pull * user - regularization * liked)
     new_other = other + learning_rate * (-pull * user - regularization * other)
@@ -635,7 +931,7 @@ def _downhill(user, liked, other, learning_rate, regularization):
     return 2 * np.array([user, liked, other]) - _stepped(user, liked, other, learning_rate, regularization)
 
 
-@bpr_step.mistake("Your pull grows where the pair is right already: it has to be σ of minus the margin.")
+@bpr_step.mistake("Your pull grows where the pair is right already: it has to be σ(-m), not σ(m).")
 def _wrong_pull(user, liked, other, learning_rate, regularization):
     pull = 1 / (1 + np.exp(-(user @ (liked - other))))
     return _stepped(user, liked, other, learning_rate, regularization, pull)
@@ -674,6 +970,41 @@ def _one_by_one(user, liked, other, learning_rate, regularization):
             other + learning_rate * (-pull * new - regularization * other),
         ]
     )
+
+
+@bpr_step.mistake("Your regularization does not go through the learning rate: it shrinks the vectors by all of λ.")
+def _unscaled(user, liked, other, learning_rate, regularization):
+    return _stepped(user, liked, other, learning_rate, regularization / learning_rate)
+
+
+@bpr_step.mistake("Your regularization is twice as strong: the derivative of λ / 2 · x² is λ x.")
+def _doubled(user, liked, other, learning_rate, regularization):
+    return _stepped(user, liked, other, learning_rate, 2 * regularization)
+
+
+@bpr_step.mistake("Your regularization has half its strength: the derivative of λ / 2 · x² is λ x, without the 1/2.")
+def _halved(user, liked, other, learning_rate, regularization):
+    return _stepped(user, liked, other, learning_rate, regularization / 2)
+
+
+@bpr_step.mistake("The last two vectors stand in the wrong order: user, liked, other.")
+def _swapped(user, liked, other, learning_rate, regularization):
+    return _stepped(user, liked, other, learning_rate, regularization)[[0, 2, 1]]
+
+
+@bpr_step.mistake("These are the steps alone; asked for are the new vectors, old ones plus steps.")
+def _steps_alone(user, liked, other, learning_rate, regularization):
+    return _stepped(user, liked, other, learning_rate, regularization) - np.array([user, liked, other])
+
+
+@bpr_step.mistake("These are the slopes; asked for are the new vectors: old ones plus learning rate times slope.")
+def _slopes(user, liked, other, learning_rate, regularization):
+    return _steps_alone(user, liked, other, learning_rate, regularization) / learning_rate
+
+
+@bpr_step.mistake("The learning rate is missing in your answer: you go the whole slope.")
+def _whole_slope(user, liked, other, learning_rate, regularization):
+    return _stepped(user, liked, other, 1.0, regularization)
 
 
 @bpr_step.mistake("Only the user moves in your answer; the two items learn as well.")
