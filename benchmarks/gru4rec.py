@@ -49,6 +49,8 @@ DIGINETICA = {
     "layers": [100], "batch_size": 128, "learning_rate": 0.1, "dropout_p_embed": 0.4, "dropout_p_hidden": 0.2,
     "n_sample": 2048, "sample_alpha": 0.5, "logq": 1.0,
 }  # fmt: skip
+# Where tuning begins; batches of 32 lie outside of what it searches.
+TUNED = {"diginetica": DIGINETICA, LOG: CROSS_ENTROPY | {"batch_size": 64}}
 
 
 class Authors:
@@ -266,12 +268,25 @@ def train_in_parts(model: GRU4Rec, train: Sessions, folder: Path) -> dict[str, f
     return spent
 
 
+def tune(args) -> str:
+    """Settings on a validation cut of the training part; may be stopped and called again."""
+    from benchmarks.gru4rec_tuning import tune
+
+    if args.study is None:
+        raise SystemExit("tune: where shall the study be kept? Fix: --study gru4rec.db")
+    try:
+        return tune(args.log, TUNED[args.log], args.study, args.minutes, args.epochs)
+    except (ImportError, ValueError) as error:  # what the caller can mend
+        raise SystemExit(f"tune: {error}") from error
+
+
 PARTS = {
     "cross-entropy": partial(accuracy, CROSS_ENTROPY),
     "bpr-max": partial(accuracy, BPR_MAX),
     "speed": speed,
     "default": default,
     "diginetica": diginetica,
+    "tune": tune,
 }
 
 
@@ -281,15 +296,18 @@ def main() -> None:
     parser.add_argument("--authors", type=Path, help="a checkout of the authors' PyTorch code; without it, ours alone")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each side, for accuracy (default 3)")
     parser.add_argument("--rounds", type=int, default=5, help="counted blocks of each side, for speed (default 5)")
-    parser.add_argument("--epochs", type=int, default=8, help="on diginetica (default 8)")
+    parser.add_argument("--epochs", type=int, default=8, help="on diginetica, or at most in tuning (default 8)")
     parser.add_argument("--checkpoints", type=Path, default=Path("checkpoints"), help="a folder, for diginetica")
+    parser.add_argument("--log", choices=TUNED, default="diginetica", help="to tune on (default diginetica)")
+    parser.add_argument("--minutes", type=float, default=40, help="CPU minutes of tuning, all calls together (40)")
+    parser.add_argument("--study", type=Path, help="an SQLite file, for tune: made, or gone on with")
     parser.add_argument("--print", action="store_true", help="print instead of writing benchmarks/README.md")
     args = parser.parse_args()
     for part in args.part:
         with one_thread():
             text = PARTS[part](args)
         head = f"{report.made_by(report.command_line('benchmarks.gru4rec'))} torch {torch.__version__}."
-        if args.print:
+        if args.print or part == "tune":  # figures of a validation cut do not belong beside the others
             print(f"{head}\n\n{text}\n", flush=True)
         else:
             report.write_section(f"gru4rec {part}", f"{head}\n\n{text}")

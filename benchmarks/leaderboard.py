@@ -52,6 +52,16 @@ def knn(variant: str, **options) -> list[models.Recommender]:
     return grid(models.SessionKNN, variant=[variant], k=[100, 500, 1500], **options)
 
 
+# One setting, the same for all logs: training takes minutes. Lab 06 and benchmarks/gru4rec.py look at others.
+GRU = models.GRU4Rec(
+    batch_size=128,
+    sample_alpha=0.5,
+    dropout_p_embed=0.4,
+    dropout_p_hidden=0.2,
+    n_epochs=6,
+    device="cpu",
+    seed=1,
+)
 # From the simplest to the most elaborate: the text names the first of those that nothing is clearly better than.
 LINE_UP = [
     Entry("Popularity", [models.Popularity()]),
@@ -67,6 +77,7 @@ LINE_UP = [
     Entry("STAN", knn("stan", lambda_spw=[1.02, 3.0])),
     Entry("BPR", grid(models.BPR, factors=[64], learning_rate=[0.02, 0.1], iterations=[60])),
     Entry("ALS", grid(models.ALS, factors=[128], regularization=[0.1, 1, 10, 50], alpha=[1, 5, 20])),
+    Entry("GRU4Rec", [GRU]),
 ]
 
 

@@ -30,6 +30,8 @@ class Parts(NamedTuple):
         Where items were hidden, the other items of the users in `test`; None where those are all of `train`.
     impressions : DataFrame or None
         What was shown before the test part begins.
+    last : bool
+        Whether the hidden items are each user's last ones; otherwise they were drawn.
     """
 
     train: Sessions
@@ -37,6 +39,7 @@ class Parts(NamedTuple):
     question: str = "next click"
     known: Sessions | None = None
     impressions: pd.DataFrame | None = None
+    last: bool = False
 
     def evaluate(self, model, k: int = 20) -> Result:
         """Ask a fitted model."""
@@ -83,14 +86,14 @@ def ratings(name: str, last: bool) -> Parts:
     """Items that a user rated 4 or 5: the last fifth of them hidden, or a fifth drawn at random."""
     people = histories(datasets.load(name).ratings, at_least=4)
     train, test, _ = hold_out(people, 0.2, last=last)
-    return Parts(train, test, "hidden items")
+    return Parts(train, test, "hidden items", last=last)
 
 
 def validation(parts: Parts, most: int = 1500, seed: int = 0) -> Parts:
     """Cut the training part once more in the same way, for choosing parameters; at most so many test sessions."""
     train = parts.train
     if parts.question == "hidden items":
-        cut = Parts(*hold_out(train, 0.2, seed=seed)[:2], parts.question)
+        cut = Parts(*hold_out(train, 0.2, last=parts.last, seed=seed)[:2], parts.question)
     elif train.has_time:
         cut = by_time(train)._replace(impressions=parts.impressions)
     else:  # in the order of the log

@@ -1,3 +1,3 @@
 """A teaching lab on recommender systems driven by real-time behaviour."""
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"

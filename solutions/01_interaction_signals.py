@@ -607,7 +607,7 @@ for name, share in (("head", head), ("repeats.short", repeating.iloc[0]), ("repe
 #
 # Two real logs follow. Where one is not on your machine, you see the stored picture, and that is enough for this lab; most
 # real logs may not be passed on. If you would like to have trivago's log itself, type
-# `datasets.load("trivago-100k", download=True)` in a new cell: it fetches the log. Then run the picture's cell again.
+# `datasets.load("trivago-100k")` in a new cell: it fetches the log. Then run the picture's cell again.
 #
 # **RetailRocket** (an online shop, 2015): views, carts and purchases of 2,174 buyers. Look at the pauses and at the tail
 # beside those of our shop. The pauses here are of all events, while the first picture of this lab was of views only.

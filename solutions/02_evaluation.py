@@ -932,7 +932,7 @@ plots.show(
 #
 # `rsc15-100k` is a week of clicks of a real shop, cut by its publishers: the last day is the test part. Nothing in it is
 # simulated, and its items have no titles. The stored pictures are enough to go on reading. If you want the log itself,
-# `datasets.load("rsc15-100k", download=True)` in a new cell fetches it; then run the cells below again.
+# `datasets.load("rsc15-100k")` in a new cell fetches it; then run the cells below again.
 #
 # First the ties. **Predict:** will the rule for ties move the models more than it did in the bookshop?
 
