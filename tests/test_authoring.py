@@ -539,7 +539,8 @@ def test_elsewhere_it_only_looks(run_setup, capsys, edition, installed, fine):
 
 def test_every_dependency_is_on_colab_or_is_installed_there():
     on_colab = ["ipywidgets", "matplotlib", "numpy", "pandas", "pooch", "pyarrow", "scipy", "torch", "tqdm"]
-    on_colab += ["filelock", "platformdirs", "requests"]  # torch, pooch and pooch need them
+    # torch, pooch, pooch and scikit-learn need them
+    on_colab += ["filelock", "platformdirs", "requests", "threadpoolctl"]
     not_imported = ["jupyterlab"]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     names = [re.match(r"[\w-]+", line)[0] for line in project["dependencies"]]
