@@ -14,7 +14,7 @@ import io
 import pickle
 import tempfile
 import time
-from contextlib import suppress
+import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -60,7 +60,7 @@ STAND_INS = {
         "reference_recommendations.parquet": _table("model", "session_id", "position", "rank", "item_id", "score"),
         "data/rsc15/prepared/yoochoose-clicks-100k_test.txt": b"SessionId\tItemId\tTime\n0\t0\t0\n",
         **{
-            f"{_RSC15}{model}.csv": b"SessionId;Position;Items;Scores\n0;0;0;0\n"
+            f"{_RSC15}{model}.csv": b"SessionId;Position;Items;Scores\n0;0;0,0;0,0\n"
             for model in ("sr", "ar", "vsknn", "gru4rec")
         },
     },
@@ -200,7 +200,7 @@ class Tuning:
 
     def run(self) -> None:
         """Try settings until the budget is spent."""
-        with bar(self.budget, "tune", bar_format="{desc} {percentage:3.0f}%|{bar}|{postfix}") as self.bar:
+        with bar(self.budget, "tune", bar_format="{percentage:3.0f}%|{bar}| {desc}") as self.bar:
             if spent(self.study) < self.budget:
                 self.study.optimize(self.value, catch=(Enough,), callbacks=[self._stop])
 
@@ -209,12 +209,15 @@ class Tuning:
             study.stop()
 
     def value(self, trial) -> float:
-        """Train one setting; MRR@20 after its best epoch."""
+        """Train one setting; MRR@20 after its best epoch, also where the budget allows no further one."""
         settings, watch = self.fixed | suggest(trial), Watch(self, trial)
         model = GRU4Rec(**settings, n_epochs=self.n_epochs)
         try:
-            model.fit(self.cut.train, progress=watch, validation=self.cut.test)
-            if len(watch.curve) < self.n_epochs:  # `fit` makes a warning of Ctrl-C
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message=".*stopped by Ctrl-C")
+                model.fit(self.cut.train, progress=watch, validation=self.cut.test)
+            # `fit` takes Ctrl-C as the wish for a model as far as it is; a trial is then broken off
+            if len(watch.curve) < self.n_epochs:
                 raise KeyboardInterrupt
         except DivergedError as error:
             raise self.optuna.TrialPruned(str(error)) from error
@@ -232,8 +235,8 @@ class Tuning:
         used = watch.before + watch.seconds
         self.bar.n = min(used, self.budget)
         best = max([watch.best, *watch.curve])
-        epoch = f"trial {watch.trial.number}, epoch {len(watch.curve) + 1}, best MRR@20 {best:.4f}"
-        self.bar.set_postfix_str(f"{used / 60:.1f} of {self.budget / 60:g} CPU min, {epoch}")
+        where = f"trial {watch.trial.number}, {len(watch.curve)} epochs, best MRR@20 {best:.4f}"
+        self.bar.set_description_str(f"{used / 60:.1f} of {self.budget / 60:g} CPU min, {where}")
 
     def text(self) -> str:
         """What was found, and what it took."""
@@ -302,8 +305,10 @@ def tune(
             cut = validation(Parts(train, train.part(0, 0)), SESSIONS)
             setup = {"log": log, "sessions": len(cut.train), "validation sessions": len(cut.test)}
             tuning = Tuning(cut, start, path, minutes, n_epochs, trial_minutes, setup)
-            with suppress(KeyboardInterrupt):
+            try:
                 tuning.run()
+            except KeyboardInterrupt:
+                return f"Stopped by Ctrl-C; the same command goes on.\n{tuning.text()}"
             return tuning.text()
     except Timeout:
         raise ValueError(f"another call is working on {path}. Fix: wait for its end, or another file") from None
