@@ -10,18 +10,17 @@ from recsys_lab import datasets
 from recsys_lab.evaluate import evaluate
 from recsys_lab.interactions import Sessions
 from recsys_lab.models import SessionKNN
+from recsys_lab.models.session_knn import _Visit
 
 DAY = 24 * 3600 * 10**9
 POSITION = {
     "same": lambda p, n: 1,
     "div": lambda p, n: p / n,
-    "log": lambda p, n: 1 / math.log10(n - p + 1.7),
     "quadratic": lambda p, n: (p / n) ** 2,
 }
 STEP = {
     "same": lambda s: 1,
     "div": lambda s: 1 / s,
-    "log": lambda s: 1 / math.log10(s + 1.7),
     "quadratic": lambda s: 1 / s**2,
 }
 
@@ -80,7 +79,7 @@ def by_loops(model: SessionKNN, train: Sessions, clicks: list) -> np.ndarray:
         {"variant": "vsknn"},
         {"variant": "vsknn", "weighting": "same", "weighting_score": "same", "idf_weighting": 0},
         {"variant": "vsknn", "weighting": "div", "weighting_score": "quadratic", "idf_weighting": 1},
-        {"variant": "vsknn", "weighting": "log", "weighting_score": "log"},
+        {"variant": "vsknn", "weighting": "div", "weighting_score": "same", "idf_weighting": 9},
         {"variant": "stan"},
         {"variant": "stan", "lambda_spw": 3, "lambda_snh": 1, "lambda_inh": 0.7},
     ],
@@ -116,8 +115,21 @@ def test_a_long_history_counts_each_neighbour_once():
     scores = SessionKNN("stan", lambda_spw=0.5).fit(train).score(train.take([0]).recode(train.vocabulary))
     history = Sessions.from_lists([list(range(2000))], train.vocabulary)
     model = SessionKNN("stan", lambda_spw=0.5).fit(train)
-    neighbours, _, _ = model._neighbours(history.items.tolist(), np.zeros(len(train)))
+    neighbours, _, _ = _Visit(model).neighbours(history.items.tolist(), goes_on=False)
     assert len(neighbours) == len(set(neighbours.tolist())) and scores.shape == (4, 2001)
+
+
+@pytest.mark.parametrize("variant", ["sknn", "vsknn", "stan"])
+def test_reading_on_is_reading_anew(variant):
+    """A long session with repeats, click by click in one go and each prefix alone; STAN's exponent starts again."""
+    train = some_sessions(5)
+    model = SessionKNN(variant, lambda_spw=0.05, k=9).fit(train)
+    clicks = np.random.default_rng(0).integers(0, train.n_items, 60)
+    long = Sessions.from_lists([train.vocabulary.decode(clicks).tolist()], train.vocabulary)
+    whole = model.score(long)
+    for row in range(60):
+        alone = model.score(long.part(0, 1), [row])[0]
+        np.testing.assert_allclose(whole[row] / whole[row].max(), alone / alone.max(), rtol=1e-5, atol=1e-7)
 
 
 def test_of_equal_neighbours_the_latest_count():

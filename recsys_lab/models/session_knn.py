@@ -28,19 +28,19 @@ from recsys_lab.models.base import Recommender
 
 DAY_NS = 24 * 3600 * 10**9
 VARIANTS = ("vsknn", "sknn", "stan")
-#: Weight of the click at position p of L, and of a neighbour by the step from the end (1: the last) of what it shares.
-WEIGHTINGS: dict[str, Callable[[int, int], float]] = {
-    "same": lambda p, length: 1.0,
-    "div": lambda p, length: p / length,
-    "log": lambda p, length: 1 / math.log10(length - p + 1.7),
-    "quadratic": lambda p, length: (p / length) ** 2,
+#: weighting(p, L) is a click's part, which stays, times a part that all clicks share and that grows with the session.
+WEIGHTINGS: dict[str, tuple[Callable[[int], float], Callable[[int], float]]] = {
+    "same": (lambda p: 1.0, lambda length: 1.0),
+    "div": (lambda p: float(p), lambda length: 1 / length),
+    "quadratic": (lambda p: float(p * p), lambda length: 1 / length**2),
 }
-SCORE_WEIGHTINGS: dict[str, Callable[[int], float]] = {
-    "same": lambda step: 1.0,
+#: Weight of a neighbour by the step from the end of the session (1: the last click) of the latest click it shares.
+SCORE_WEIGHTINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "same": lambda step: np.ones(len(step)),
     "div": lambda step: 1 / step,
-    "log": lambda step: 1 / math.log10(step + 1.7),
     "quadratic": lambda step: 1 / step**2,
 }
+FAR = 300.0  # exp of more than so much is not let near the largest number there is
 
 
 class SessionKNN(Recommender):
@@ -53,7 +53,7 @@ class SessionKNN(Recommender):
         Neighbours that count.
     sample_size : int
         Latest sessions among which they are looked for.
-    weighting, weighting_score : {"same", "div", "log", "quadratic"}
+    weighting, weighting_score : {"same", "div", "quadratic"}
         Of V-SKNN: how much a click counts by its position, and a neighbour by the latest click that it shares.
     idf_weighting : float
         Of V-SKNN: how much rare items are favoured; 0 turns it off. ``idf = log(sessions / clicks on the item)``.
@@ -120,61 +120,29 @@ class SessionKNN(Recommender):
     def _score(self, sessions: Sessions, rows: np.ndarray) -> np.ndarray:
         scores = np.zeros((len(rows), sessions.n_items), np.float32)
         starts = sessions.offsets[sessions.session_of_click[rows]]
-        # a number for each training session, made once and cleaned after each row: a row costs what it touches
-        notes = np.zeros(len(self.offsets_) - 1)
+        visit = _Visit(self)
         for out, start, row in zip(scores, starts, rows, strict=True):
             clicks = sessions.items[start : row + 1].tolist()
-            np.multiply(self._sum(*self._neighbours(clicks, notes), clicks), self.factor_, out=out, casting="same_kind")
+            neighbours, similarity, counts = visit.neighbours(clicks, goes_on=visit.started == start)
+            visit.started = start
+            total = self._sum(neighbours, similarity * counts, clicks)
+            np.multiply(total, self.factor_, out=out, casting="same_kind")
         return scores
 
-    def _neighbours(self, clicks: list[int], total: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Return the k most similar sessions, their similarity, and what each counts for the latest shared click."""
-        last = _last_positions(clicks)
-        weights = [self._weight(position, len(clicks)) for position in last.values()]
-        found = []
-        for item, weight in zip(last, weights, strict=True):  # the latest click first
-            # of one item's sessions, only the latest `sample_size` can be among those of all items
-            start, stop = self.postings_offsets_[item], self.postings_offsets_[item + 1]
-            having = self.postings_[start : min(stop, start + self.sample_size)]
-            so_far = total[having]
-            found.append(having[so_far == 0])
-            total[having] = so_far + weight
-        near = touched = np.concatenate(found)
-        counts = np.repeat([self._count(len(clicks) - p + 1) for p in last.values()], [len(f) for f in found])
-        if len(near) > self.sample_size:  # a small number is a late session
-            recent = np.argpartition(near, self.sample_size)[: self.sample_size]
-            near, counts = near[recent], counts[recent]
-        # single precision: what is equal but for the last bits of a sum is equal, and recency decides
-        similarity = self._similarity(total[near], near, weights).astype(np.float32)
-        total[touched] = 0
-        if len(near) > self.k:
-            keep = _strongest(similarity, near, self.k)
-            near, similarity, counts = near[keep], similarity[keep], counts[keep]
-        return near, similarity, counts
-
-    def _weight(self, position: int, length: int) -> float:
-        """How much an item of the session counts, by its last position."""
-        if self.variant == "stan":  # never 0, by which a session that was not seen yet is known
-            return max(math.exp((position - length) / self.lambda_spw), 1e-300)
-        return 1.0 if self.variant == "sknn" else WEIGHTINGS[self.weighting](position, length)
-
-    def _count(self, step: int) -> float:
-        return SCORE_WEIGHTINGS[self.weighting_score](step) if self.variant == "vsknn" else 1.0
-
-    def _similarity(self, total: np.ndarray, near: np.ndarray, weights: list[float]) -> np.ndarray:
+    def _similarity(self, total: np.ndarray, near: np.ndarray, length: int, squares: float, n: int) -> np.ndarray:
+        """Similarity of sessions, from the sum of the parts of what they share; `squares` of all parts, `n` of them."""
         if self.variant == "vsknn":
-            return total / len(weights)
-        lengths = self.offsets_[near + 1] - self.offsets_[near]
-        cosine = total / np.sqrt(sum(w * w for w in weights) * lengths)
+            return total * (WEIGHTINGS[self.weighting][1](length) / n)
+        cosine = total / np.sqrt(squares * (self.offsets_[near + 1] - self.offsets_[near]))
         return cosine * np.exp(-self.age_[near] / self.lambda_snh) if self.variant == "stan" else cosine
 
-    def _sum(self, neighbours, similarity, counts, clicks) -> np.ndarray:
+    def _sum(self, neighbours: np.ndarray, weights: np.ndarray, clicks: list[int]) -> np.ndarray:
         """Add up what the neighbours hold, shape (n_items,)."""
         starts = self.offsets_[neighbours]
         lengths = self.offsets_[neighbours + 1] - starts
         ends = lengths.cumsum()
         pairs = np.repeat(starts - ends + lengths, lengths) + np.arange(ends[-1] if len(ends) else 0)
-        items, weights = self.items_[pairs], np.repeat(similarity * counts, lengths)
+        items, weights = self.items_[pairs], np.repeat(weights, lengths)
         if self.variant == "stan":
             weights = weights * self._near_shared(items, self.positions_[pairs], lengths, clicks)
         return np.bincount(items, weights, len(self.vocabulary_))
@@ -198,12 +166,64 @@ class SessionKNN(Recommender):
                 raise ValueError(f"SessionKNN: {name} must be above 0, not {getattr(self, name)}.")
 
 
-def _last_positions(clicks: list[int]) -> dict[int, int]:
-    """Map each distinct item to the position (from 1) of its last click, the latest click first."""
-    last: dict[int, int] = {}
-    for position in range(len(clicks), 0, -1):
-        last.setdefault(clicks[position - 1], position)
-    return last
+class _Visit:
+    """What the past has in common with a session that is read click by click: a click costs what it touches.
+
+    Two numbers are kept for each past session, made once: the sum of the parts of the clicks that it shares, and the
+    position of the latest of them. What is not 0 is cleaned when another session begins.
+    """
+
+    def __init__(self, model: SessionKNN):
+        self.model, n = model, len(model.offsets_) - 1
+        self.total, self.latest = np.zeros(n), np.zeros(n, np.int64)
+        self.touched: list[np.ndarray] = []
+        self.parts: dict[int, float] = {}
+        self.read, self.base, self.started = 0, 0, -1
+
+    def neighbours(self, clicks: list[int], goes_on: bool) -> tuple[np.ndarray, ...]:
+        """Return the k most similar sessions, their similarity, and what each counts for the latest shared click."""
+        model, length = self.model, len(clicks)
+        if not goes_on or length < self.read or (length - self.base) / model.lambda_spw > FAR:
+            self.clean(base=length)
+        for position in range(self.read + 1, length + 1):
+            self.add(clicks[position - 1], position)
+        near = np.concatenate(self.touched)
+        if len(near) > model.sample_size:  # a small number is a late session
+            near = np.partition(near, model.sample_size)[: model.sample_size]
+        squares = sum(part * part for part in self.parts.values())
+        similarity = model._similarity(self.total[near], near, length, squares, len(self.parts))
+        # single precision: what is equal but for the last bits of a sum is equal, and recency decides
+        similarity = similarity.astype(np.float32)
+        if len(near) > model.k:
+            keep = _strongest(similarity, near, model.k)
+            near, similarity = near[keep], similarity[keep]
+        if model.variant != "vsknn":
+            return near, similarity, np.ones(len(near))
+        return near, similarity, SCORE_WEIGHTINGS[model.weighting_score](length - self.latest[near] + 1)
+
+    def add(self, item: int, position: int) -> None:
+        """Read one click: its item's part takes the place of that of an earlier click on it."""
+        model, part = self.model, self.part(position)
+        # of one item's sessions, only the latest `sample_size` can be among those of all items
+        start, stop = model.postings_offsets_[item], model.postings_offsets_[item + 1]
+        having = model.postings_[start : min(stop, start + model.sample_size)]
+        so_far = self.total[having]
+        self.touched.append(having[so_far == 0])
+        self.total[having] = so_far + (part - self.parts.get(item, 0.0))
+        self.latest[having] = position
+        self.parts[item], self.read = part, position
+
+    def part(self, position: int) -> float:
+        """How much a click counts, but for what all clicks of the session share."""
+        if self.model.variant == "stan":  # never 0, by which a session that was not touched yet is known
+            return max(math.exp((position - self.base) / self.model.lambda_spw), 1e-300)
+        return 1.0 if self.model.variant == "sknn" else WEIGHTINGS[self.model.weighting][0](position)
+
+    def clean(self, base: int) -> None:
+        """Forget the session; positions count from `base` in STAN's exponent, so that no number grows too large."""
+        for sessions in self.touched:
+            self.total[sessions] = 0
+        self.touched, self.parts, self.read, self.base = [], {}, 0, base
 
 
 def _offsets(sorted_or_not: np.ndarray, n: int) -> np.ndarray:
