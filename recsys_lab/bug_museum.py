@@ -115,6 +115,29 @@ class StillDropping(Answers):
         return 2 * states * (self.rng.random(states.shape) < 0.5) @ self.items.T
 
 
+class Shifted(Answers):
+    """In company all scores are lower than alone, or all higher, by the same number: the order stays as it is."""
+
+    about = "in company, all scores are moved by the same number"
+
+    def score(self, sessions) -> np.ndarray:
+        """Scores, moved where several sessions are asked about: down with an even seed, up with an odd one."""
+        return super().score(sessions) + (len(sessions) > 1) * (0.5 if self.seed % 2 else -0.5)
+
+
+class Exchanged(Answers):
+    """Behind another session two items have each other's scores: all sums stay as they are."""
+
+    about = "behind another session, two items have each other's scores"
+
+    def score(self, sessions) -> np.ndarray:
+        """Scores, with two columns exchanged in all rows but the first; the seed says which."""
+        scores = super().score(sessions)
+        pair = np.array([self.seed, self.seed + 1]) % self.n_items
+        scores[1:, pair] = scores[1:, pair[::-1]]
+        return scores
+
+
 # ---- losses of one click ------------------------------------------------------------------------------------------
 
 
@@ -161,10 +184,13 @@ class RoundedLoss(Loss):
     about = "sound, in single precision"
 
     def __call__(self, scores, target, negatives, expected) -> float:
-        """Loss of one click, from logarithms."""
+        """Loss of one click, from logarithms; by another formula where the target was drawn."""
         scores, logq = np.float32(scores), np.log(np.float32(expected))
         terms = [scores[target], *(scores[j] - logq[j] for j in negatives if j != target)]
-        return float(np.logaddexp.reduce(np.array(terms, np.float32)) - scores[target])
+        terms = np.array(terms, np.float32)
+        if target in negatives:
+            return float(np.log(np.exp(terms - terms.max()).sum()) + terms.max() - scores[target])
+        return float(np.logaddexp.reduce(terms) - scores[target])
 
 
 class WrongSign(Loss):
@@ -187,8 +213,21 @@ class TargetIsWrong(Loss):
         return True
 
 
+class TargetUncorrected(TargetIsWrong):
+    """The right item, drawn by chance, is pushed down as a wrong one, and weighs 1 however often it is expected."""
+
+    about = "target counted among the negatives, without correction"
+
+    def __call__(self, scores, target, negatives, expected) -> float:
+        """Loss of one click."""
+        expected = np.array(expected, float)
+        expected[target] = 1.0
+        return super().__call__(scores, target, negatives, expected)
+
+
 ANSWERS = (Answers, RoundedAnswers, LeftPadded, NeverReset, StillDropping)
 LOSSES = (Loss, RoundedLoss, WrongSign, TargetIsWrong)
+SUBTLE = (Shifted, Exchanged, TargetUncorrected)  # for tests that look too little
 MISTAKES = tuple(kind.about for kind in (*ANSWERS, *LOSSES) if not kind.about.startswith("sound"))
 
 

@@ -26,14 +26,14 @@ _ROW = "display:flex;flex-wrap:wrap;gap:8px;list-style:none;margin:4px 0 8px;pad
 
 
 class Curves:
-    """Loss and validation of a training, drawn while it runs.
+    """Mean loss and validation of each epoch of a training, drawn while it runs.
 
     Parameters
     ----------
     alt : str
         What the finished figure shows, in words.
     every : int
-        Draw at every so many reports; the figure at the end has all of them.
+        Draw at every so many reports between two epochs, for the line that says how far the training is.
 
     Examples
     --------
@@ -41,8 +41,9 @@ class Curves:
 
     Notes
     -----
-    Reports come by the clock. With ``RECSYS_LAB_PROGRESS=0`` only the finished figure is shown, with the mean loss of
-    each epoch: the same for the same training.
+    Points come at the end of an epoch, so ``fit`` needs ``validation=`` too. The loss of a single report is that of a
+    few steps; the last ones of an epoch have few lanes and long sessions, and a curve of them is a saw-tooth. With
+    ``RECSYS_LAB_PROGRESS=0`` only the finished figure is shown.
     """
 
     def __init__(self, alt: str, every: int = 4):
@@ -57,11 +58,11 @@ class Curves:
         self._last = report
         if report.validation is not None:
             self.validation.append((report.epoch, *report.validation))
-        if self._live == (report.validation is None):
-            self.losses.append((report.epoch - 1 + report.step / report.n_steps, report.loss))
+            self.losses.append((report.epoch, report.loss))  # here, the mean of the epoch
         self._calls += 1
-        done = report.epoch == report.n_epochs and report.step == report.n_steps and report.validation is not None
-        if done or (self._live and (self._calls - 1) % self.every == 0):
+        at_an_end = report.validation is not None
+        done = at_an_end and report.epoch == report.n_epochs
+        if done or (self._live and (at_an_end or (self._calls - 1) % self.every == 0)):
             self._show()
 
     def status(self) -> str:
@@ -78,8 +79,8 @@ class Curves:
     def draw(self):
         """Return the figure: loss, and recall@20 and MRR@20 of the validation part."""
         figure, (left, *others) = plots.plt.subplots(1, 3, figsize=(8.5, 2.9))
-        left.plot(*zip(*self.losses, strict=True) if self.losses else ([], []), marker="" if self._live else "^")
-        left.set(xlabel="epoch", title="Loss of an event", xlim=(0, self._last.n_epochs + 0.5))
+        left.plot(*zip(*self.losses, strict=True) if self.losses else ([], []), marker="^")
+        left.set(xlabel="epoch", title="Mean loss", xlim=(0, self._last.n_epochs + 0.5))
         for number, (axes, name) in enumerate(zip(others, ("recall@20", "MRR@20"), strict=True), 1):
             points = [(row[0], row[number]) for row in self.validation]
             if points:

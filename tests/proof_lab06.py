@@ -46,6 +46,7 @@ PROOF["gru_cell"] = Proof(
         (lambda *args: _cell_by_loops(*args, outer=1), "outside of r"),
         (_cell_reset_first, "before the product with U"),
         (lambda *args: _cell_by_loops(*args, sigmoid=math.tanh), "a gate is a sigmoid"),
+        (lambda *args: _cell_by_loops(*args, sigmoid=lambda a: 1 / (1 + math.exp(a))), "exp(-a) belongs"),
         (lambda x, h, *weights: h, "cases come out right"),
         (lambda x, h, *weights: np.array([_torch_cell(x, h, *weights)]), "shape (1, 1)"),
         (lambda x, h, *weights: 0.5 * h, "cases come out right"),
@@ -100,6 +101,12 @@ PROOF["side_by_side"] = Proof(
         (lambda s, n: [row[:4] for row in _plan(s, n)], "shape"),
         (_popping, "changes its input"),
         (lambda s, n: [[*row[:3], row[2], row[4]] for row in _plan(s, n)], "the item clicked itself"),
+        (lambda s, n: _plan(s, n, first=lambda t, step: t == 1), "one step late"),
+        (lambda s, n: _plan(s, n, first=lambda t, step: 1), "True in every row"),
+        (lambda s, n: _plan(sorted(s, key=lambda x: -len(x)), n), "the longest sessions"),
+        (lambda s, n: _plan(sorted(s, key=len), n), "the shortest sessions"),
+        (lambda s, n: sorted([r[0], n - 1 - r[1], *r[2:]] for r in _plan(s, n)), "the highest first"),
+        (lambda s, n: [[*r[:2], r[3], r[2], r[4]] for r in _plan(s, n)], "exchanged"),
         (lambda s, n: iter(_plan(s, n)), "a matrix, numbers in rows and columns, is needed"),
     ],
 )
@@ -118,6 +125,11 @@ def _loss_logsumexp(scores, target, negatives, expected):
     return np.logaddexp.reduce(np.r_[scores[target], scores[kept] - np.log(expected[kept])]) - scores[target]
 
 
+def _without_one(target, negatives):
+    place = negatives.index(target) if target in negatives else len(negatives)
+    return negatives[:place] + negatives[place + 1 :]
+
+
 PROOF["sampled_loss"] = Proof(
     right=[_loss_torch, _loss_logsumexp],
     wrong=[
@@ -128,6 +140,7 @@ PROOF["sampled_loss"] = Proof(
         (lambda s, t, n, e: _loss_torch(s, t, list(dict.fromkeys(n)), e), "counts once"),
         (lambda *args: -_loss_logsumexp(*args), "The sign"),
         (lambda *args: math.exp(-_loss_logsumexp(*args)), "the target's share"),
+        (lambda s, t, n, e: _loss_torch(s, t, _without_one(t, n), e, drop=False), "Only one copy"),
         (lambda *args: 1.0986, "the same answer"),
     ],
 )
@@ -179,7 +192,24 @@ PROOF["answers_are_sound"] = Proof(
             lambda model, sessions: np.allclose(model.score(sessions[:1]), model.score(sessions)[:1]),
             "first session only",
         ),
-        (_turned_round, "cases come out right"),
+        (_turned_round, "the same longest session"),
+        (
+            lambda m, s: bool(np.isclose(m.score(s), [m.score([x])[0] for x in s]).any()),
+            "One equal score is enough",
+        ),
+        (lambda m, s: np.allclose(m.score(s[:2]), [m.score([x])[0] for x in s[:2]], atol=1e-4), "first two sessions"),
+        (
+            lambda m, s: np.allclose(m.score(s[:: len(s) - 1]), [m.score([x])[0] for x in s[:: len(s) - 1]], atol=1e-4),
+            "small examples come out right",
+        ),
+        (lambda m, s: (m.score(s) - [m.score([x])[0] for x in s]).max() < 1e-4, "*lower* in company pass"),
+        (lambda m, s: np.allclose(m.score(s)[:, 2], [m.score([x])[0][2] for x in s], atol=1e-4), "or a single item"),
+        (lambda m, s: np.allclose([m.score([x])[0][0] for x in s], m.score(s).T[0], atol=1e-4), "first item only"),
+        (lambda m, s: abs(m.score(s).mean() - np.mean([m.score([x]) for x in s])) < 1e-5, "a sum, a mean"),
+        (
+            lambda m, s: (np.argsort(-m.score(s)) == [np.argsort(-m.score([x])[0]) for x in s]).all(),
+            "order of the items",
+        ),
         (_raises, "`assert` alone returns None"),
         (lambda model, sessions: model.score(sessions) == model.score(sessions), "one verdict of many"),
         (lambda model, sessions: "sound", "True or False is needed"),
@@ -207,6 +237,35 @@ PROOF["loss_is_sound"] = Proof(
         (lambda loss, scores: _by_oracle(loss, scores, drawn=(0, 1, 4)), "never among your negatives"),
         (lambda loss, scores: _by_oracle(loss, scores, expected=np.ones(6)), "Everything is expected once"),
         (lambda loss, scores: _by_oracle(loss, scores, tolerance=1e-13), "equality to the last digit"),
+        (
+            lambda loss, scores: _by_oracle(loss, scores, expected=np.where(np.arange(6) == 2, 1e6, _E)),
+            "too small to be",
+        ),
+        (
+            lambda loss, scores: loss(scores, 1, [0], 3 * _E) > loss(scores, 1, [0], _E) and _monotone(loss, scores),
+            "always fails",
+        ),
+        (
+            lambda loss, scores: (
+                loss(scores, 1, [0, 1], 3 * _E) > loss(scores, 1, [0, 1], _E)
+                and abs(loss(scores, 1, [1, 0], _E) - loss(scores, 1, [0], _E)) < 1e-4
+            ),
+            "inequality is the wrong way round",
+        ),
+        (
+            lambda loss, scores: (
+                loss(scores, 1, [1, 0, 3], _E) == loss(scores, 1, [0, 3], _E)
+                and loss(scores, 1, [0], 2 * _E) < loss(scores, 1, [0], _E)
+            ),
+            "equality to the last digit",
+        ),
+        (
+            lambda loss, scores: (
+                loss(scores, 1, [1, 0], _E) == loss(scores, 1, [0], _E)
+                and loss(scores, 1, [0], 2 * _E) < loss(scores, 1, [0], _E)
+            ),
+            "equality to the last digit",
+        ),
         (lambda loss, scores: loss(scores, 0, [1, 2], _E), "True or False is needed"),
     ],
 )

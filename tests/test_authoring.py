@@ -232,6 +232,15 @@ def test_rules_of_records(tmp_path, old, new, message):
     assert not solution(root).exists()
 
 
+def test_a_claim_stops_a_build_and_nothing_else(monkeypatch, tmp_path):
+    monkeypatch.delenv(records.VARIABLE, raising=False)
+    records.claim(False, "elsewhere")
+    monkeypatch.setenv(records.VARIABLE, str(tmp_path / "records"))
+    records.claim(True)
+    with pytest.raises(records.RecordError, match="does not hold: recall falls"):
+        records.claim(False, "recall falls")
+
+
 def test_the_same_value_may_be_recorded_twice_and_slides_count(course):
     edit(source(course), "answer = ", 'for n in range(2):\n    record("lab07.slide", 3, "{} of them")\nanswer = ')
     with pytest.raises(BuildError, match=r"nothing quotes 'lab07\.slide'"):

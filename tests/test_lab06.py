@@ -99,6 +99,37 @@ def test_faulty_exhibits_differ_from_the_sound_one_only_where_their_mistake_show
     np.testing.assert_array_equal(padded.score([[1], [2, 3]])[0], sound.score([[-1]])[0])
 
 
+@pytest.mark.parametrize("kind", bug_museum.SUBTLE)
+def test_subtle_exhibits_are_caught(kind):
+    for seed in range(8):
+        test, args = ("loss_is_sound", ()) if issubclass(kind, bug_museum.Loss) else ("answers_are_sound", (seed,))
+        asked = np.random.default_rng(seed).normal(size=6) if test == "loss_is_sound" else ASKED
+        assert not reference[test](kind(*args), asked)
+
+
+def test_subtle_exhibits_hide_where_they_say():
+    sound, shifted, exchanged = (
+        kind(seed=4).score(ASKED) for kind in (bug_museum.Answers, bug_museum.Shifted, bug_museum.Exchanged)
+    )
+    np.testing.assert_allclose(shifted, sound - 0.5)
+    np.testing.assert_allclose(exchanged.sum(1), sound.sum(1))
+    assert (exchanged != sound).sum(1).tolist() == [0, 2, 2]
+    scores, heavy = np.linspace(-1, 1, 6), np.array([1e6, 1, 1, 1, 1, 1])
+    counted, full = (
+        kind()(scores, 0, [0, 1], heavy) for kind in (bug_museum.TargetIsWrong, bug_museum.TargetUncorrected)
+    )
+    plain = bug_museum.Loss()(scores, 0, [0, 1], heavy)
+    assert counted == pytest.approx(plain, abs=1e-5) and full > plain + 0.1
+
+
+def test_exact_equality_of_a_loss_fails_where_the_target_was_drawn():
+    rng, loss, expected = np.random.default_rng(0), bug_museum.RoundedLoss(), np.linspace(0.5, 3, 6)
+    rows = [rng.normal(size=6) for _ in range(40)]
+    pairs = [(loss(s, 0, [0, 1, 2], expected), loss(s, 0, [1, 2], expected)) for s in rows]
+    np.testing.assert_allclose(*zip(*pairs, strict=True), atol=1e-6)
+    assert sum(a != b for a, b in pairs) > 10
+
+
 def test_sound_exhibits_agree_up_to_rounding_and_no_further():
     exact, rounded = (kind(seed=5).score(ASKED) for kind in (bug_museum.Answers, bug_museum.RoundedAnswers))
     np.testing.assert_allclose(rounded, exact, atol=1e-5)
@@ -175,7 +206,7 @@ def report(epoch, step, validation=None, loss=3.0):
     )
 
 
-REPORTS = [report(1, 5), report(1, 10, (0.4, 0.2)), report(2, 5), report(2, 10, (0.5, 0.3), loss=2.0)]
+REPORTS = [report(1, 5), report(1, 10, (0.4, 0.2)), report(2, 5, loss=9.0), report(2, 10, (0.5, 0.3), loss=2.0)]
 
 
 @pytest.fixture
@@ -197,7 +228,8 @@ def test_curves_grow_while_a_training_runs(shown, monkeypatch):
     for one in REPORTS:
         curves(one)
     assert len(shown) == 4 and "epoch 2 of 2" in shown[-1]["text/html"] and 'value="20"' in shown[-1]["text/html"]
-    assert curves.losses == [(0.5, 3.0), (1.5, 3.0)] and curves.validation == [(1, 0.4, 0.2), (2, 0.5, 0.3)]
+    assert curves.validation == [(1, 0.4, 0.2), (2, 0.5, 0.3)]
+    assert curves.losses == [(1, 3.0), (2, 2.0)], "means of epochs, without the loss of a few steps"
     assert 'alt="The loss falls."' in shown[0]["text/html"] and shown[0]["text/plain"] == "Figure: The loss falls."
 
 
@@ -207,7 +239,15 @@ def test_stored_curves_are_the_finished_ones_only(shown, monkeypatch):
     for one in REPORTS:
         curves(one)
     assert len(shown) == 1 and "<progress" not in shown[0]["text/html"]
-    assert curves.losses == [(1.0, 3.0), (2.0, 2.0)]
+    assert curves.losses == [(1, 3.0), (2, 2.0)]
+
+
+def test_every_finished_epoch_is_drawn_at_once(shown, monkeypatch):
+    monkeypatch.delenv("RECSYS_LAB_PROGRESS", raising=False)
+    curves = session_view.Curves("The loss falls.", every=100)
+    for one in REPORTS:
+        curves(one)
+    assert len(shown) == 3, "the first report and both ends of an epoch"
 
 
 # ---- a visit ------------------------------------------------------------------------------------------------------

@@ -6,13 +6,16 @@ import numpy as np
 
 from recsys_lab.bug_museum import (
     Answers,
+    Exchanged,
     LeftPadded,
     Loss,
     NeverReset,
     RoundedAnswers,
     RoundedLoss,
+    Shifted,
     StillDropping,
     TargetIsWrong,
+    TargetUncorrected,
     WrongSign,
 )
 from recsys_lab.checks.exercise import Lab
@@ -34,7 +37,7 @@ def __getattr__(name: str):
 @lab.exercise(
     "6.1",
     "A GRU cell",
-    minutes=10,
+    minutes=12,
     difficulty="medium",
     kind=Array(1, tolerance=1e-6),
     hints=(
@@ -184,6 +187,11 @@ def _tanh_gates(*args):
     return _cell(*args, gate=np.tanh)
 
 
+@gru_cell.mistake("Your sigmoid has exp(a) where exp(-a) belongs: the gates shut where they should open.")
+def _exp_plus(*args):
+    return _cell(*args, gate=lambda a: 1 / (1 + np.exp(a)))
+
+
 @gru_cell.mistake("The biases of the memory, c, are nowhere in your answer.")
 def _no_memory_bias(x, h, w_ih, w_hh, biases):
     return _cell(x, h, w_ih, w_hh, biases * [[1], [0]])
@@ -205,7 +213,7 @@ def _only_idea(*args):
 @lab.exercise(
     "6.2",
     "Sessions side by side",
-    minutes=12,
+    minutes=18,
     difficulty="medium",
     kind=Array(2),
     hints=(
@@ -263,6 +271,12 @@ side_by_side.case(
     expect=[(0, 0, 1, 2, True), (0, 1, 3, 4, True), (1, 0, 6, 7, True), (1, 1, 4, 5, False)],
     because="the first session is over after one step; at step 1 lane 0 begins with 6 while lane 1 goes on: only lane "
     "0 has a first click there",
+)
+side_by_side.case(
+    *([[1, 2], [3, 4], [5, 6, 7], [8, 9]], 2),
+    expect=[(0, 0, 1, 2, True), (0, 1, 3, 4, True), (1, 0, 5, 6, True), (1, 1, 8, 9, True), (2, 0, 6, 7, False)],
+    because="after one step both lanes are free: lane 0 gets the next session in the queue, lane 1 the one after it. "
+    "At step 2 only lane 0 goes on",
 )
 side_by_side.case(
     *([[4], [1, 2, 3], [5]], 2),
@@ -332,6 +346,64 @@ def _never_first(sessions, n_lanes):
 @side_by_side.mistake("Your is_first marks the last step of a session; it marks the first.")
 def _marks_last(sessions, n_lanes):
     return _lanes(sessions, n_lanes, mark=lambda fresh, step, last: last)
+
+
+@side_by_side.mistake("Your is_first comes one step late: it marks the second click of a session instead of the first.")
+def _second_click(sessions, n_lanes):
+    rows = side_by_side.reference(sessions, n_lanes)
+    begins = {row[:2] for row in rows if row[4]}
+    return [(*row[:4], not row[4] and (row[0] - 1, row[1]) in begins) for row in rows]
+
+
+@side_by_side.mistake("Your is_first comes one row late in its lane: it tells of the row before.")
+def _mark_late(sessions, n_lanes):
+    rows = side_by_side.reference(sessions, n_lanes)
+    begins = {row[:2] for row in rows if row[4]}
+    return [(*row[:4], (row[0] - 1, row[1]) in begins) for row in rows]
+
+
+@side_by_side.mistake("is_first is True in every row: the memory would be emptied at each click, and nothing be kept.")
+def _always_first(sessions, n_lanes):
+    return _lanes(sessions, n_lanes, mark=lambda fresh, step, last: True)
+
+
+@side_by_side.mistake(
+    "You look up where the clicked item stands in its session. An item that is clicked twice is found at its first "
+    "place both times: go by the place, not by the item."
+)
+def _by_item(sessions, n_lanes):
+    kept, rows = [s for s in sessions if len(s) > 1], []
+    places = [[(number, place) for place in range(len(s))] for number, s in enumerate(kept)]
+    for step, lane, (number, place), _, _ in side_by_side.reference(places, n_lanes):
+        s = kept[number]
+        rows.append((step, lane, s[place], s[place + 1], s.index(s[place]) == 0))
+    return rows
+
+
+@side_by_side.mistake("You let the longest sessions sit down first; they come in the order of the list.")
+def _longest_first(sessions, n_lanes):
+    return side_by_side.reference(sorted(sessions, key=len, reverse=True), n_lanes)
+
+
+@side_by_side.mistake("You let the shortest sessions sit down first; they come in the order of the list.")
+def _shortest_first(sessions, n_lanes):
+    return side_by_side.reference(sorted(sessions, key=len), n_lanes)
+
+
+@side_by_side.mistake("You take the next session from the end of the list; the queue begins at its front.")
+def _last_first(sessions, n_lanes):
+    return side_by_side.reference(sessions[::-1], n_lanes)
+
+
+@side_by_side.mistake("Of several free lanes, yours takes the highest first; the lowest comes first.")
+def _highest_lane(sessions, n_lanes):
+    rows = side_by_side.reference(sessions, n_lanes)
+    return sorted((row[0], n_lanes - 1 - row[1], *row[2:]) for row in rows)
+
+
+@side_by_side.mistake("Clicked and target are exchanged: the click comes first, what it leads to is the target.")
+def _exchanged(sessions, n_lanes):
+    return [(*row[:2], row[3], row[2], row[4]) for row in side_by_side.reference(sessions, n_lanes)]
 
 
 @side_by_side.mistake("is_first is True in every lane as soon as one session begins: the others lose their memory.")
@@ -471,7 +543,7 @@ def _clicks(rng):
     cases = []
     for _ in range(8):
         target = int(rng.integers(7))
-        negatives = [*rng.integers(0, 7, 6).tolist(), target]
+        negatives = [target, *rng.integers(0, 7, 6).tolist(), target]
         cases.append((rng.normal(0, 1.5, 7), target, negatives, rng.uniform(0.2, 3, 7)))
     return cases
 
@@ -514,6 +586,20 @@ def _distinct(scores, target, negatives, expected):
     return _ce(scores, target, sorted(set(negatives)), expected)
 
 
+@sampled_loss.mistake("Only one copy of the target is taken out; it may have been drawn more than once.")
+def _one_copy(scores, target, negatives, expected):
+    left = list(negatives)
+    if target in left:
+        left.remove(target)
+    return _ce(scores, target, left, expected, counts=True)
+
+
+@sampled_loss.mistake("You take the mean of the wrong items; it is their sum.")
+def _mean_of_wrong(scores, target, negatives, expected):
+    wrong = [np.exp(scores[j]) / expected[j] for j in negatives if j != target]
+    return -np.log(np.exp(scores[target]) / (np.exp(scores[target]) + np.mean(wrong)))
+
+
 @sampled_loss.mistake("The target is missing in the sum below the line: it belongs to the softmax.")
 def _target_missing(scores, target, negatives, expected):
     return -np.log(np.exp(scores[target]) / sum(np.exp(scores[j]) / expected[j] for j in negatives if j != target))
@@ -540,7 +626,7 @@ def _whole_catalogue(scores, target, negatives, expected):
 @lab.exercise(
     "6.4",
     "A test for answers",
-    minutes=10,
+    minutes=12,
     difficulty="medium",
     kind=Verdict(),
     hints=(
@@ -565,13 +651,14 @@ def answers_are_sound(model, sessions):
         of each session. Items are numbers from 0 to 7. You may call it as often as you like, with whatever sessions
         you like.
     sessions : list of list of int
-        Some sessions to ask about, of different lengths; none is empty. They are there for your use.
+        Some sessions to ask about, not all of one length; none is empty. They are there for your use.
 
     Returns
     -------
     bool
         True for a sound model; False if sessions are padded on the left and read by a packed GRU, if a session does
-        not start with an empty memory, or if dropout is still active.
+        not start with an empty memory, if dropout is still active, or if company changes scores in any other way,
+        even those of two items only.
     """
     together = model.score(sessions)
     alone = [model.score([session])[0] for session in sessions]
@@ -596,6 +683,21 @@ answers_are_sound.case(
     because="False: in this model a session goes on with the memory of the one before it",
 )
 answers_are_sound.case(
+    *(LeftPadded(6), [[3, 1], [2, 5], [6, 0, 2, 4]]),
+    expect=False,
+    because="False: this model pads on the left. The first two sessions are equally long: it shows beside the third",
+)
+answers_are_sound.case(
+    *(Shifted(8), _some),
+    expect=False,
+    because="False: in this model all scores are lower by 0.5 as soon as two sessions are asked about together",
+)
+answers_are_sound.case(
+    *(Exchanged(3), _some),
+    expect=False,
+    because="False: in this model two items have each other's scores in every session but the first",
+)
+answers_are_sound.case(
     *(RoundedAnswers(5), _some),
     expect=True,
     because="True: this model is sound. It works in single precision, so that sums differ in their seventh digit",
@@ -609,6 +711,12 @@ def _models(rng):
         lengths = (2, 5, 3, 1) if seed % 2 else (3, 1, 2, 6)  # the longest once in the middle, once at the end
         cases.append((kind(seed), [rng.integers(0, 8, n).tolist() for n in lengths]))
     cases += [(kind(32), [[1, 2, 3], [4, 5]]) for kind in (NeverReset, StillDropping)]  # the best item stays
+    cases += [
+        (LeftPadded(41), [[1, 2], [3, 0], [4]]),
+        (LeftPadded(42), [[5, 1], [6, 2, 3], [7, 0]]),
+    ]  # two of one length
+    cases += [(Shifted(seed), _some) for seed in (50, 51)]  # down and up
+    cases += [(Exchanged(seed), [[3, 1], [2, 5, 4], [6]]) for seed in (64, 66, 68, 70)]  # each item once
     return cases
 
 
@@ -662,7 +770,63 @@ def _one_length(model, sessions):
 
 
 @answers_are_sound.mistake(
-    "You ask for equality to the last digit. A sound model in single precision fails your test: give it some tolerance."
+    "You compare the first two sessions only. Where they are equally long nothing is padded, and padding goes unseen: "
+    "compare all of them."
+)
+def _first_two(model, sessions):
+    return np.allclose(model.score(sessions[:2]), _alone(model, sessions[:2]), atol=1e-5)
+
+
+@answers_are_sound.mistake(
+    "Both of your calls have the same longest session, so that a session is padded alike in both: ask about each alone."
+)
+def _turned_round(model, sessions):
+    return np.allclose(model.score(sessions), model.score(sessions[::-1])[::-1], atol=1e-5)
+
+
+@answers_are_sound.mistake("One equal score is enough in your test: all of them have to be equal.")
+def _any_equal(model, sessions):
+    return np.isclose(model.score(sessions), _alone(model, sessions), atol=1e-5).any()
+
+
+@answers_are_sound.mistake(
+    "You look in one direction only: scores that are *lower* in company pass. Take the difference without its sign."
+)
+def _only_higher(model, sessions):
+    return (model.score(sessions) - _alone(model, sessions)).max() < 1e-4
+
+
+@answers_are_sound.mistake(
+    "You look in one direction only: scores that are *higher* in company pass. Take the difference without its sign."
+)
+def _only_lower(model, sessions):
+    return (_alone(model, sessions) - model.score(sessions)).max() < 1e-4
+
+
+@answers_are_sound.mistake("You compare the first item only; a mistake may be in any of them: compare all.")
+def _one_item(model, sessions):
+    return np.allclose(model.score(sessions)[:, 0], _alone(model, sessions)[:, 0], atol=1e-5)
+
+
+@answers_are_sound.mistake(
+    "You compare less than each score with its own: a sum, a mean, sorted scores or a single item. What is wrong "
+    "elsewhere, or too high here and too low there, goes unseen.",
+    when=lambda got, model, sessions: isinstance(model, Exchanged) and got,
+)
+def _only_sum(model, sessions):
+    return np.isclose(model.score(sessions).sum(), _alone(model, sessions).sum(), atol=1e-4)
+
+
+@answers_are_sound.mistake(
+    "You compare only the order of the items. Scores that are all moved keep it: compare the scores."
+)
+def _only_order(model, sessions):
+    return (model.score(sessions).argsort(1) == _alone(model, sessions).argsort(1)).all()
+
+
+@answers_are_sound.mistake(
+    "You ask for equality to the last digit. A sound model in single precision fails your test: it needs a tolerance.",
+    when=lambda got, model, sessions: isinstance(model, RoundedAnswers),
 )
 def _exact(model, sessions):
     return (model.score(sessions) == _alone(model, sessions)).all()
@@ -740,7 +904,8 @@ loss_is_sound.case(
 @loss_is_sound.random_cases
 def _losses(rng):
     kinds = (Loss, WrongSign, TargetIsWrong, RoundedLoss)
-    return [(kind(), rng.normal(size=6)) for kind in [*kinds, *kinds[::-1]]]
+    more = [TargetUncorrected, *[RoundedLoss] * 8, TargetUncorrected]  # eight: a last digit may be equal by chance
+    return [(kind(), rng.normal(size=6)) for kind in [*kinds, *kinds[::-1], *more]]
 
 
 _UNEVEN = np.array([0.7, 2.0, 0.4, 1.5, 0.9, 3.0])
@@ -768,6 +933,23 @@ def _without_target(loss, scores):
     return np.isclose(loss(scores, 0, _DRAWN[1:], _UNEVEN), want, atol=1e-5)
 
 
+@loss_is_sound.mistake(
+    "The target is among your negatives, but expected so often that its weight is too small to be seen."
+)
+def _target_too_light(loss, scores):
+    expected = np.array([1e6, *_UNEVEN[1:]])
+    want = sampled_loss.reference(scores, 0, _DRAWN, expected)
+    return np.isclose(loss(scores, 0, _DRAWN, expected), want, atol=1e-5)
+
+
+@loss_is_sound.mistake(
+    "Your inequality is the wrong way round: what is expected more often weighs less as a wrong item."
+)
+def _inequality_reversed(loss, scores):
+    drawn, plain = loss(scores, 0, _DRAWN, _UNEVEN), loss(scores, 0, _DRAWN[1:], _UNEVEN)
+    return np.isclose(drawn, plain, atol=1e-5) and loss(scores, 0, _DRAWN[1:], 2 * _UNEVEN) > plain
+
+
 @loss_is_sound.mistake("Everything is expected once in your test. Then the sign of the correction does not show.")
 def _expected_once(loss, scores):
     ones = np.ones(len(scores))
@@ -775,7 +957,8 @@ def _expected_once(loss, scores):
 
 
 @loss_is_sound.mistake(
-    "You ask for equality to the last digit. A sound loss in single precision fails your test: give it some tolerance."
+    "You ask for equality to the last digit. A sound loss in single precision fails your test: it needs a tolerance.",
+    when=lambda got, loss, scores: isinstance(loss, RoundedLoss),
 )
 def _loss_exact(loss, scores):
     return loss(scores, 0, _DRAWN, _UNEVEN) == Loss()(scores, 0, _DRAWN, _UNEVEN)
