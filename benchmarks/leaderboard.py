@@ -15,6 +15,7 @@ import hashlib
 import inspect
 import os
 import time
+import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -146,7 +147,7 @@ def load(path: Path, code: str) -> dict | None:
     try:
         with np.load(path, allow_pickle=False) as file:
             kept = {name: file[name][()] for name in file.files}
-    except (OSError, ValueError, EOFError):
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
         return None
     return kept if str(kept.pop("code", "")) == code else None
 

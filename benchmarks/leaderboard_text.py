@@ -94,14 +94,27 @@ def words(results: dict, order: list[str]) -> str:
 
 
 def for_readme(results: dict, order: list[str]) -> str:
-    """The figure, and who is first on each log."""
+    """The figure, who is first on each log, and where one of the simplest models wins."""
     logs = list(dict.fromkeys(log for log, _ in results))
     rows = [
         {"log": TITLES.get(log, log)} | {_name(m): verdict(results, log, order, m) for m in ("recall", "mrr")}
         for log in logs
     ]
     alt = f"Recall@20 and NDCG@20 of every model on {len(logs)} logs, with intervals; the table below names the first."
-    return f"![{alt}](benchmarks/leaderboard.svg)\n\n{report.markdown(pd.DataFrame(rows))}"
+    picture = f"![{alt}](benchmarks/leaderboard.svg)"
+    return "\n\n".join([picture, report.markdown(pd.DataFrame(rows)), simple_wins(results, order)])
+
+
+def simple_wins(results: dict, order: list[str]) -> str:
+    """Say plainly on which logs a model that knows nothing of how items go together is ahead of one that does."""
+    lines = []
+    for log in dict.fromkeys(log for log, _ in results):
+        for part in simplest(results, log, order).split("; "):
+            if "ahead of" in part:
+                lines.append(f"- {TITLES.get(log, log)}: {part}.")
+    if not lines:
+        return "None of the four simplest models is ahead of any other on any log."
+    return "Where one of the four simplest models is ahead of others:\n\n" + "\n".join(lines)
 
 
 def draw(table: pd.DataFrame, path: Path) -> None:
