@@ -13,6 +13,7 @@ import argparse
 import sys
 import types
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -167,8 +168,6 @@ def hidden_items(name: str, parts: logs.Parts, rounds: int, drawn) -> tuple[list
     hidden = user_items(parts.test).astype(bool).astype(np.float32)
     model = Factors(parts.train.n_items, 64, len(parts.train))
     model.rows, model.items, model.vocabulary_ = peer.user_factors, peer.item_factors, parts.train.vocabulary
-    number = dict(zip(parts.train.session_ids.tolist(), range(len(parts.train)), strict=True))
-    model.number = number
 
     def theirs() -> dict:
         return ranking_metrics_at_k(peer, matrix, hidden, K=20, show_progress=False, num_threads=1)
@@ -202,8 +201,6 @@ def hidden_items(name: str, parts: logs.Parts, rounds: int, drawn) -> tuple[list
 
 def _numbered(sessions: Sessions) -> Sessions:
     """Sessions whose ids are their numbers, which is how `Factors` finds its rows."""
-    from dataclasses import replace
-
     return replace(sessions, session_ids=np.arange(len(sessions)))
 
 
