@@ -500,7 +500,7 @@ claim(np.ptp(recalls[3:]) < 0.01)
 # They rise ever more slowly. Once they stop while the loss goes on falling, the model only learns its training sessions by
 # heart: end there. Now with the same settings on the whole training part. A network starts from random numbers, so we train
 # three that differ in nothing but the **seed**, and one with the other loss. For BPR-max, `other` has what it changes: of
-# sixteen settings tried on the validation part, the one with the highest recall.
+# the settings that were tried by hand on the validation part, the one with the highest recall.
 
 # %%
 models = {f"GRU4Rec, seed {seed}": GRU4Rec(**settings, seed=seed).fit(train, progress=True) for seed in (0, 1, 2)}
