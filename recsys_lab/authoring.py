@@ -15,7 +15,7 @@ from recsys_lab import records, workspace
 from recsys_lab.sources import BEGIN, END, EXERCISE, BuildError, Lab, digest, indented, settings, tags_of
 
 #: What the labs need and Colab lacks. All the rest is there and has to stay as it is: hence ``--no-deps``.
-COLAB_LACKS = ("implicit",)
+COLAB_LACKS = ("implicit", "rapidfuzz")
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},  # no version: it would change with every other Python
