@@ -70,6 +70,28 @@ def run_build(options) -> int:
     return int(bool(stale))
 
 
+def add_slides(commands) -> None:
+    """``recsys-lab slides [NN ...]``: the decks."""
+    parser = commands.add_parser("slides", help="make the decks from slides/NN_topic.md and the labs")
+    parser.add_argument("decks", nargs="*", metavar="NN", help="numbers of decks; all of them by default")
+    parser.add_argument("--check", action="store_true", help="write and execute nothing; name what is stale")
+    parser.add_argument("--pdf", action="store_true", help="make PDFs too, in build/slides (needs Chromium)")
+    parser.add_argument("--force", action="store_true", help="make also what has not changed")
+    parser.set_defaults(run=run_slides)
+
+
+def run_slides(options) -> int:
+    """Make decks, or with ``--check`` say where slides, labs and pages disagree; 1 where they do."""
+    slides = authors_part("slides")
+    if not options.check:
+        for line in slides.build(ROOT, options.decks, options.pdf, options.force):
+            print(line, flush=True)
+        return 0
+    stale = slides.check(ROOT, options.decks)
+    print(*stale, *(["run: recsys-lab slides"] if stale else ["all decks are up to date"]), sep="\n")
+    return int(bool(stale))
+
+
 def add_new(commands) -> None:
     """``recsys-lab new NN_topic``: a new lab."""
     parser = commands.add_parser("new", help="start the source of a new lab from a template")
@@ -108,8 +130,22 @@ def run_reset(options) -> int:
     return 0
 
 
+def add_demo(commands) -> None:
+    """``recsys-lab demo``: the bookshop with its live recommendations."""
+    from recsys_lab.serve.run import add_demo
+
+    add_demo(commands)
+
+
+def add_poll(commands) -> None:
+    """``recsys-lab poll``: a live poll, or the report of one."""
+    from recsys_lab.serve.poll_command import add_poll
+
+    add_poll(commands)
+
+
 #: Every command of ``recsys-lab``, in the order in which the help shows them.
-COMMANDS = (add_doctor, add_data, add_reset, add_build, add_new)
+COMMANDS = (add_doctor, add_data, add_reset, add_demo, add_poll, add_build, add_slides, add_new)
 
 
 def build_parser() -> argparse.ArgumentParser:

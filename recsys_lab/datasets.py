@@ -45,7 +45,8 @@ def load(name: str, *, download: bool = True, progress: bool | None = None) -> D
     Parameters
     ----------
     name : str
-        One of `available().name`.
+        One of `available().name`; or ``poll:FILE`` for the answers of a live poll (``recsys-lab poll``), and
+        ``poll:sample`` for the simulated class that stands in for a room.
     download : bool
         Whether a log that is not on this machine may be fetched from its public address.
     progress : bool, optional
@@ -58,10 +59,13 @@ def load(name: str, *, download: bool = True, progress: bool | None = None) -> D
     Raises
     ------
     ValueError
-        For an unknown name; the message has the nearest ones.
+        For an unknown name; the message has the nearest ones. For a file that is no poll, or holds no answers;
+        the message says what to do.
     DataFileError
         If the files are nowhere, or not the known ones. `DownloadError`, a kind of it, if a download failed.
     """
+    if str(name).startswith("poll:"):
+        return _poll(name)
     entry = registry(name)
     if name == "bookshop":
         from recsys_lab import bookshop
@@ -73,6 +77,39 @@ def load(name: str, *, download: bool = True, progress: bool | None = None) -> D
     other = from_source and entry.lacks_from_source is not None
     lacks = entry.lacks_from_source if other else entry.lacks
     return Dataset(entry, contents.tables, contents.parts, contents.event_types, report, lacks)
+
+
+def _poll(name: str) -> Dataset:
+    """Return the answers of a live poll as a log; `name` is ``poll:FILE`` or ``poll:sample``."""
+    from recsys_lab import bookshop, poll_answers
+
+    file = name.removeprefix("poll:")
+    events = poll_answers.sample_class() if file == "sample" else poll_answers.read_poll(file)
+    simulated = events.attrs.get("simulated", False)
+    who = "SIMULATED people" if simulated else "people in a room"
+    entry = Entry(
+        name=name,
+        title=f"live poll: which books {events['session_id'].nunique()} {who} picked",
+        licence="MIT, with the course" if simulated else "the room's own",
+        shippable=simulated,
+        citation="the recsys-lab contributors: recsys_lab.bookshop" if simulated else "a poll of your own",
+        homepage="",
+        rows=len(events),
+        simulated=simulated,
+        notes=["A session is a person. A pick is written as `view`, the word that all labs read."],
+    )
+    return Dataset(entry, {"events": events, "items": bookshop.load()["items"]}, lacks=_POLL_LACKS)
+
+
+#: Why a poll cannot answer some questions.
+_POLL_LACKS = {
+    "timestamps": "only the order of the picks is kept, so that nobody is found by the time.",
+    "users": "a person answers once; nothing tells who it was.",
+    "repeats": "a person picks a book once.",
+    "rates": "people say what they love; nobody counted what they saw.",
+    "ratings": "people pick; nobody gives stars.",
+    "impressions": "what the search showed was not kept.",
+}
 
 
 def available() -> pd.DataFrame:

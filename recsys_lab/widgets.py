@@ -7,13 +7,13 @@ what ipywidgets 7.7 and 8 share. Every text from a log is escaped.
 from __future__ import annotations
 
 import html
-import textwrap
-import zlib
 from collections.abc import Mapping
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
+
+from recsys_lab.serve import covers
 
 WORDS = {
     "view": "looked at",
@@ -22,7 +22,6 @@ WORDS = {
     "purchase": "bought",
     "return": "sent back",
 }
-NO_TITLE = "(no title)"
 MOST_EARLIER = 14  # covers in "the session so far"
 MOST_IN_PLAIN = 12  # events a session in the plain form
 
@@ -39,59 +38,20 @@ def cover(title: str, author: str = "", genre: str = "") -> str:
     Parameters
     ----------
     title, author, genre : str
-        The genre chooses colour and pattern, and is written on the cover too.
+        The genre chooses colours and picture, and is written on the cover too.
 
     Returns
     -------
     str
-        An ``<svg>`` with an aria-label, white on a dark ground: it reads well on light and dark pages.
+        An ``<svg>`` with an aria-label, as wide as what it stands in and at most 96 pixels.
 
     Examples
     --------
     >>> "Emma" in cover("Emma", "Jane Austen", "classics")
     True
     """
-    title, author, genre = (" ".join(str(text).split()) for text in (title, author, genre))
-    title = title or NO_TITLE
-    large = len(_lines(title, 12, 9)) <= 3 and max(map(len, title.split())) <= 12  # no word is cut in two
-    lines, size = (_lines(title, 12, 3), 13) if large else (_lines(title, 15, 5), 10.5)
-    text = _text(lines, 33 + size, size, "bold") + _text(_lines(author, 18, 2), 116, 9, "normal")
-    label = ", ".join(part for part in (title, author, genre) if part)
-    frame = 'viewBox="0 0 96 136" width="96" height="136" style="display:block;max-width:100%;height:auto"'
-    return (
-        f'<svg role="img" aria-label="{_safe(f"Book: {label}")}" {frame}>'
-        f'<rect width="96" height="136" rx="3" fill="{_ground(genre)}"/>{_pattern(genre)}'
-        f'<rect width="5" height="136" fill="#000" opacity=".3"/>'
-        f"{_text(_lines(genre, 17, 1), 16, 8.5, 'normal')}{text}</svg>"
-    )
-
-
-def _ground(genre: str) -> str:
-    """A dark colour for a genre: at least 4.5 : 1 against white."""
-    return f"hsl({zlib.crc32(genre.encode()) % 24 * 15},45%,27%)"
-
-
-def _pattern(genre: str) -> str:
-    """A few light shapes, chosen by the genre."""
-    shapes = (
-        '<circle cx="96" cy="136" r="62"/>',
-        '<path d="M5 136 96 45v91z"/>',
-        '<rect x="5" y="24" width="91" height="74"/>',
-        '<path d="M5 92q45-26 91 0v44H5z"/>',
-    )
-    return f'<g fill="#000" opacity=".22">{shapes[zlib.crc32(genre.encode()) // 24 % len(shapes)]}</g>'
-
-
-def _lines(text: str, width: int, most: int) -> list[str]:
-    return textwrap.wrap(text, width, max_lines=most, placeholder=" …") if text else []
-
-
-def _text(lines: list[str], y: float, size: float, weight: str) -> str:
-    parts = "".join(
-        f'<tspan x="51" y="{y + i * size * 1.15:.1f}">{_safe(line)}</tspan>' for i, line in enumerate(lines)
-    )
-    style = f"font:{weight} {size}px Georgia,'Times New Roman',serif"
-    return f'<text text-anchor="middle" fill="#fff" aria-hidden="true" style="{style}">{parts}</text>' if parts else ""
+    style = 'style="display:block;width:96px;max-width:100%;height:auto"'
+    return covers.cover(title, author, genre).replace("<svg ", f"<svg {style} ", 1)
 
 
 def _safe(text) -> str:

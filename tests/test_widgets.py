@@ -1,6 +1,5 @@
 """The session explorer: driven without a browser, with hostile words, and where widgets are missing."""
 
-import colorsys
 import re
 import subprocess
 import sys
@@ -80,37 +79,7 @@ def test_a_cover_is_the_same_every_time_and_says_what_it_is():
     assert 'role="img" aria-label="Book: Pride and Prejudice, Jane Austen, classics"' in first
     assert "classics" in words(first)
     assert widgets.cover("A", genre="poetry") != widgets.cover("A", genre="horror")
-
-
-@pytest.mark.parametrize(
-    "title", [NASTY, "", " ", "x" * 400, "wort " * 90, "日本語の題名", "a\"b'c", "]]>&amp;", None, 7]
-)
-def test_a_cover_takes_any_title(title):
-    svg = widgets.cover(title, NASTY, NASTY)
-    found = Balanced(svg)
-    assert {tag for tag, _ in found.tags} <= {"svg", "rect", "g", "circle", "path", "text", "tspan"}
-    assert not any(name.startswith("on") or name in ("href", "src") for _, attrs in found.tags for name in attrs)
-    assert max(map(len, found.words)) <= 19
-
-
-def test_every_cover_of_the_shop_fits(shop):
-    for book in shop.items.itertuples():
-        found = Balanced(widgets.cover(book.title, book.author, book.genre))
-        lines = [float(attrs["y"]) for tag, attrs in found.tags if tag == "tspan"]
-        assert lines == sorted(lines), book.title
-        assert max(lines) <= 130, book.title
-        whole = {word for word in book.title.replace("-", "- ").split() if len(word) <= 15}
-        cut = "…" in " ".join(found.words)  # a long title ends in an ellipsis
-        assert cut or whole <= set(" ".join(found.words).replace("-", "- ").split()), book.title
-
-
-def test_a_cover_has_enough_contrast(shop):
-    for genre in [*shop.items["genre"].unique(), "", "anything"]:
-        hue, saturation, light = map(int, re.findall(r"\d+", widgets._ground(genre)))
-        rgb = colorsys.hls_to_rgb(hue / 360, light / 100, saturation / 100)
-        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb]
-        luminance = sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
-        assert 1.05 / (luminance + 0.05) >= 4.5, genre
+    assert 'style="display:block;width:96px;max-width:100%;height:auto"' in first  # in a narrow tile it shrinks
 
 
 # ---- the explorer, driven -----------------------------------------------------------------------------------------

@@ -13,12 +13,14 @@ import pandas as pd
 from recsys_lab.bookshop.defects import plant
 from recsys_lab.bookshop.files import catalogue
 from recsys_lab.bookshop.policies import logging_policy
+from recsys_lab.bookshop.poll_class import poll_class
 from recsys_lab.bookshop.settings import Settings
 from recsys_lab.bookshop.simulation import simulate
 from recsys_lab.bookshop.world import build
 
 WORLD_SEED, LOG_SEED, DEFECT_SEED = 199, 2025, 7  # the world's was chosen among 200: books that people know sell well
 N_VISITS = 26_000
+CLASS_SEED = 30  # of the class that stands in for a room in the live poll
 SUMS = "SHA256SUMS"
 #: Columns that are numbers in (nearly) ascending order, and columns of floats without repeats: their encodings.
 _RISING = ("event_id", "request_id", "session_id", "timestamp", "start")
@@ -48,6 +50,7 @@ def make(progress: Callable[[int, int], None] | None = None) -> dict[str, pd.Dat
         "truth_trends": world.trends,
         "truth_defects": defects,
         "truth_settings": asdict(world.settings),
+        "poll_class": poll_class(world, CLASS_SEED),
     }
 
 

@@ -70,7 +70,7 @@ class Factorisation(Recommender):
         index = self.vocabulary_.encode([item])[0]
         if index < 0 or not self.learned_[index]:
             raise ValueError(f"similar_items: {item!r} was not clicked in training, so it has no vector.")
-        vectors = self.item_factors_.astype(np.float64)  # (n_items, factors)
+        vectors = self._items64  # (n_items, factors)
         lengths = np.linalg.norm(vectors, axis=1)
         cosines = (vectors @ vectors[index] / np.where(lengths > 0, lengths * lengths[index], 1)).astype(np.float32)
         candidates = np.where(self.learned_, cosines, -np.inf)
@@ -110,10 +110,25 @@ class Factorisation(Recommender):
 
     def _score(self, sessions: Sessions, rows: np.ndarray) -> np.ndarray:
         # float64, so that a row is the same to the last bit of float32 whatever else is in the batch
-        vectors = self._vectors(self._seen(sessions, rows))  # (n_rows, factors)
-        scores = (vectors @ self.item_factors_.T.astype(np.float64)).astype(np.float32)
+        scores = (self.queries(sessions, rows) @ self._items64.T).astype(np.float32)
         scores[:, ~self.learned_] = -np.inf
         return scores
+
+    def item_vectors(self) -> np.ndarray:
+        """Vectors of the items, float32, shape (n_items, factors); those never clicked in training are NaN."""
+        self._check_fitted()
+        return np.where(self.learned_[:, None], self.item_factors_, np.float32(np.nan))
+
+    def queries(self, sessions: Sessions, rows: np.ndarray) -> np.ndarray:
+        """Vectors of sessions (and users) after each asked click, float64, shape (n_rows, factors)."""
+        return self._vectors(self._seen(sessions, rows))
+
+    @property
+    def _items64(self) -> np.ndarray:
+        """The item factors in double precision, made once: for one row at a time that would be most of the work."""
+        if getattr(self, "_made_from", None) is not self.item_factors_:
+            self._made_from, self._doubled = self.item_factors_, self.item_factors_.astype(np.float64)
+        return self._doubled
 
     def _seen(self, sessions: Sessions, rows: np.ndarray) -> sparse.csr_matrix:
         """Row by row what is known of the visitor: the session up to the click, and a known user's history."""

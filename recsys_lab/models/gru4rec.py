@@ -180,6 +180,22 @@ class GRU4Rec(Recommender):
     def _score(self, sessions: Sessions, rows: np.ndarray) -> np.ndarray:
         return self.reader().score(sessions, rows)
 
+    def item_vectors(self) -> np.ndarray:
+        """Vectors of the items, with their bias last: float32, shape (n_items, layers[-1] + 1)."""
+        self._check_fitted()
+        return np.column_stack([self.item_embedding_, self.item_bias_])
+
+    def queries(self, sessions: Sessions, rows: np.ndarray) -> np.ndarray:
+        """Vectors of sessions in which every item is known: their product with `item_vectors` is `score`, up to rounding.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_rows, layers[-1] + 1)
+            After each asked click, whatever else is asked for.
+        """
+        states = self.reader().states(sessions, rows)
+        return np.column_stack([states, np.ones(len(states), np.float32)])
+
     def get_params(self) -> dict:
         """Return the constructor's arguments, `layers` as a list."""
         return super().get_params() | {"layers": np.ravel(self.layers).tolist()}

@@ -61,16 +61,21 @@ class Reader:
 
     def score(self, sessions: Sessions, rows: np.ndarray) -> np.ndarray:
         """Scores after the asked clicks, (n_rows, n_items)."""
-        top = np.zeros((sessions.n_clicks, self.layers[-1]), np.float32)
-        for clicks, hidden in self._replay(sessions):
-            top[clicks] = hidden
+        top = self.states(sessions, rows)
         scores = np.empty((len(rows), len(self._embedding)), np.float32)
         block = np.zeros((LANES, self.layers[-1]), np.float32)
         for start in range(0, len(rows), LANES):
-            now = rows[start : start + LANES]
-            block[: len(now)] = top[now]
+            now = top[start : start + LANES]
+            block[: len(now)] = now
             scores[start : start + len(now)] = self.scores(block)[: len(now)]
         return scores
+
+    def states(self, sessions: Sessions, rows: np.ndarray) -> np.ndarray:
+        """Top hidden states after the asked clicks, (n_rows, n_units)."""
+        top = np.zeros((sessions.n_clicks, self.layers[-1]), np.float32)
+        for clicks, hidden in self._replay(sessions):
+            top[clicks] = hidden
+        return top[rows]
 
     def _replay(self, sessions: Sessions) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield clicks and the top hidden states after them, `LANES` sessions of similar length at a time."""
