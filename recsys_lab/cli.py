@@ -185,3 +185,7 @@ def main(argv: list[str] | None = None) -> int:
             raise
         print(f"recsys-lab: {error}", file=sys.stderr)
         return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

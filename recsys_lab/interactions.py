@@ -292,6 +292,52 @@ class Sessions:
         """Keep the sessions that have more than `length` clicks."""
         return self.take(self.lengths > length)
 
+    def prefixes(self, rows, n: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Find what was clicked up to some clicks: those of their sessions so far, themselves included.
+
+        Parameters
+        ----------
+        rows : array-like of int, shape (n_rows,)
+            The asked clicks, as indices into ``items``; in any order, also more than once.
+        n : int, optional
+            Only the last so many of each; by default all.
+
+        Returns
+        -------
+        owner : ndarray of int64, shape (n_found,)
+            Which of the asked ones, as an index into `rows`, ascending.
+        clicks : ndarray of int64, shape (n_found,)
+            Indices into ``items``, oldest first.
+
+        Raises
+        ------
+        ValueError
+            If n < 1.
+        IndexError
+            If there is no such click.
+
+        Examples
+        --------
+        >>> s = Sessions.from_lists([["a", "b"], ["b", "c", "b"]])
+        >>> s.prefixes([1, 4])
+        (array([0, 0, 1, 1, 1]), array([0, 1, 2, 3, 4]))
+        >>> s.prefixes([1, 4], n=1)
+        (array([0, 1]), array([1, 4]))
+        """
+        if n is not None and n < 1:
+            raise ValueError(f"prefixes: n must be at least 1, not {n}. Fix: n=None for all clicks.")
+        rows = np.asarray(rows, dtype=np.int64)
+        if len(rows) and not 0 <= rows.min() <= rows.max() < self.n_clicks:
+            raise IndexError(
+                f"prefixes: asked for rows {rows.min()} to {rows.max()}, there are {self.n_clicks} clicks."
+            )
+        # the session of a click is the last one that starts at or before it; empty ones start there too, and end there
+        first = self.offsets[np.searchsorted(self.offsets, rows, side="right") - 1]
+        lengths = rows - first + 1 if n is None else np.minimum(rows - first + 1, n)
+        owner = np.repeat(np.arange(len(rows)), lengths)
+        begins = rows + 1 - np.cumsum(lengths)  # of each run, less the place where it stands in the result
+        return owner, np.arange(len(owner)) + np.repeat(begins, lengths)
+
     def recode(self, vocabulary: Vocabulary) -> Sessions:
         """Return the same clicks with another item vocabulary; items it does not know become -1."""
         if vocabulary == self.vocabulary:

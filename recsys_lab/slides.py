@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from recsys_lab import building, records, slides_drawings, slides_figures, slides_marp, sources
+from recsys_lab import building, records, slides_capture, slides_drawings, slides_figures, slides_marp, sources
 from recsys_lab import slides_text as texts
+from recsys_lab.slides_shapes import SMALL
 from recsys_lab.slides_text import SlideError
 from recsys_lab.sources import Lab, digest
 
@@ -136,18 +137,18 @@ def prose(lab: Lab) -> str:
 def drawn(name: str) -> str:
     """Return one of the course's own drawings as an image."""
     board = slides_drawings.draw(name)
-    return image(board.alt, slides_drawings.address(board), "drawing")
+    return image(board.alt, slides_drawings.address(board), "drawing", SMALL)
 
 
-def image(alt: str, address: str, kind: str) -> str:
-    """Return an image on a line of its own."""
-    return f'<p class="{kind}"><img alt="{html.escape(alt)}" src="{address}"></p>'
+def image(alt: str, address: str, kind: str, letters: float) -> str:
+    """Return an image on a line of its own; how high its smallest letters are is kept for checks of its size."""
+    return f'<p class="{kind}"><img alt="{html.escape(alt)}" data-letters="{letters:g}" src="{address}"></p>'
 
 
 def shown_figure(lab: Lab, beginning: str) -> str:
     """Return a figure of a lab as an image."""
     found = slides_figures.find(slides_figures.figures(lab), beginning, lab)
-    return image(found.alt, found.address, "figure")
+    return image(found.alt, found.address, "figure", found.pixels)
 
 
 def named_figure(lab: Lab, beginning: str) -> str:
@@ -161,7 +162,8 @@ def named_figure(lab: Lab, beginning: str) -> str:
 
 def source_hash(deck: Deck) -> str:
     """Return a hash of all that a page is made from, without executing anything."""
-    return digest(filled(deck, named_figure), texts.read(deck.theme), slides_marp.VERSION, str(slides_marp.OPTIONS))
+    how = (slides_marp.VERSION, slides_marp.OPTIONS, slides_capture.VERSION)
+    return digest(filled(deck, named_figure), texts.read(deck.theme), *map(str, how))
 
 
 def page_hash(page: str) -> str:

@@ -1,5 +1,6 @@
-"""The drawings of the opening deck, and all drawings by name; those of the labs' decks are in `slides_lab_drawings`.
+"""The drawings of the opening deck, and all drawings by name.
 
+Those of the labs' decks are in `slides_lab_drawings` and `slides_serving_drawings`.
 Nothing measured is drawn here: pictures of what was measured come from the labs. The books are the shop's.
 """
 
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import csv
+from collections.abc import Callable
 from functools import cache
 
 from recsys_lab.environment import ROOT
@@ -32,13 +34,18 @@ VISIT = ("Dune", "Foundation", "Neuromancer")
 
 def draw(name: str) -> Board:
     """Return a drawing by name; what follows the first word is for the drawing, such as "title crime"."""
-    from recsys_lab import slides_lab_drawings
-
-    known = {**OPENING, **slides_lab_drawings.DRAWINGS}
+    known = every()
     word, _, rest = name.partition(" ")
     if word not in known:
         raise SlideError(f"there is no drawing {word!r}; there are {', '.join(sorted(known))}")
     return known[word](rest) if rest else known[word]()
+
+
+def every() -> dict[str, Callable[..., Board]]:
+    """Return all drawings by name."""
+    from recsys_lab import slides_lab_drawings, slides_serving_drawings
+
+    return {**OPENING, **slides_lab_drawings.DRAWINGS, **slides_serving_drawings.DRAWINGS}
 
 
 def address(board: Board) -> str:

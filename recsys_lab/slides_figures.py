@@ -26,16 +26,25 @@ from recsys_lab.slides_text import SlideError
 from recsys_lab.sources import Lab, digest
 
 IMAGE = re.compile(r'<img [^>]*alt="([^"]*)" src="data:image/png;base64,([^"]*)"')
+#: Size (pt) of the smallest letters in a stored picture, as far as one can say.
+STORED_LETTERS = 10.0
 BEGIN = "from recsys_lab import slides_capture as _capture; _capture.begin()\n"
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure: what it says in words, ``svg`` or ``png``, and the bytes in base64."""
+    """One figure: what it says in words, ``svg`` or ``png``, its smallest letters (pt), and the bytes in base64."""
 
     alt: str
     kind: str
+    letters: float
     data: str
+
+    @property
+    def pixels(self) -> float:
+        """Height of its smallest letters in pixels where it is shown at its own size."""
+        dots = {"svg": 96, "png": slides_capture.DPI}[self.kind]
+        return round(self.letters * dots / 72, 1)
 
     @property
     def address(self) -> str:
@@ -93,8 +102,9 @@ def in_order(notebook: NotebookNode, kept: Iterable[dict]) -> Iterable[dict]:
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             for alt, data in IMAGE.findall(output.get("data", {}).get("text/html", "")):
-                vector = vectors.get(hashlib.sha256(base64.b64decode(data)).hexdigest(), {"kind": "png", "data": data})
-                yield {"alt": html.unescape(alt), "kind": vector["kind"], "data": vector["data"]}
+                stored = {"kind": "png", "letters": STORED_LETTERS, "data": data}
+                line = vectors.get(hashlib.sha256(base64.b64decode(data)).hexdigest(), stored)
+                yield {"alt": html.unescape(alt), **{name: line[name] for name in stored}}
 
 
 def same_run(lab: Lab, stored: dict[str, dict], now: dict[str, dict]) -> None:

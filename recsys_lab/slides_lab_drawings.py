@@ -238,20 +238,19 @@ def three_scores() -> Board:
         "by shrunk lift the book that goes with it.",
         250,
     )
-    board.book(0, 20, books("The Great Gatsby")[0], 140)
+    board.book(0, 0, books("The Great Gatsby")[0], 110).text(180, 95, "first\nbeside it:", TEXT, bold=True)
     firsts = (
-        ("by number", "the best-seller", books("Jane Eyre")[0], ORANGE),
+        ("by number", "a best-seller", books("Jane Eyre")[0], ORANGE),
         ("by plain lift", "sold once", None, ORANGE),
         ("by shrunk lift", "goes with it", books("A Room of One's Own")[0], GREEN),
     )
     for place, (score, what, book, colour) in enumerate(firsts):
-        x = 210 + place * 320
-        board.text(x + 155, 95, score, TEXT, anchor="start", bold=True, fill=colour)
-        board.text(x + 155, 135, what, TEXT, anchor="start")
+        x = 340 + place * 280
         if book:
-            board.book(x, 20, book, 140)
+            board.book(x + 55, 0, book, 110)
         else:
-            board.box(x, 22, 138, 206, "never\nheard of", TEXT, fill=PAPER, edge=MUTED, r=4)
+            board.box(x + 55, 2, 110, 161, "?", 60, fill=PAPER, edge=MUTED, r=4)
+        board.text(x + 110, 200, score, TEXT, bold=True, fill=colour).text(x + 110, 235, what, TEXT)
     return board
 
 
@@ -280,41 +279,6 @@ def padding() -> Board:
     return board.text(945, 215, "the loss\nfalls all\nthe same", 28, anchor="start", bold=True)
 
 
-def fallback() -> Board:
-    """What is shown when a model does not answer."""
-    board = Board(
-        "A click asks a model; if that is late, missing or broken, popular books are shown, and the page says so."
-    )
-    board.box(0, 190, 220, 120, "a click", 28, fill=SKY, bold=True)
-    board.box(330, 60, 330, 120, "model answers\nin time", TEXT, fill="#e2f3ec", edge=GREEN)
-    board.box(330, 320, 330, 120, "late, missing\nor broken", TEXT, fill="#fbe3e0", edge="#8c2f1c")
-    board.line((220, 230), (275, 230), (275, 120), (326, 120)).line((220, 270), (275, 270), (275, 380), (326, 380))
-    board.box(800, 60, 350, 120, "its list", 28, fill=PAPER, edge=GREEN, bold=True).line((660, 120), (796, 120))
-    board.box(800, 320, 350, 120, "popular books,\nand the page says so", TEXT, fill=PAPER, edge=ORANGE, bold=True)
-    return board.line((660, 380), (796, 380))
-
-
-def nearest() -> Board:
-    """Exact search looks at all, approximate search at a part."""
-    board = Board(
-        "Points in a plane in four cells: exact search measures every point, approximate search only the cells nearby."
-    )
-    points = [((37 * i) % 400, (91 * i + 13 * (i % 7)) % 380) for i in range(1, 60)]
-    for side, (name, part) in enumerate((("exact: every item", False), ("approximate: the cells nearby", True))):
-        x = 10 + side * 690
-        board.box(x, 60, 440, 420, fill=PAPER, edge=LINE, r=4).text(x + 220, 40, name, 28, bold=True)
-        if part:
-            board.box(x, 60, 220, 210, fill=YELLOW, edge=ORANGE, r=4)
-            board.line((x + 220, 60), (x + 220, 480), arrow=False, colour=LINE)
-            board.line((x, 270), (x + 440, 270), arrow=False, colour=LINE)
-        for px, py in points:
-            near = not part or (px < 200 and py < 190)
-            colour = BLUE if near else "#c9d3da"
-            board.raw(f'<circle cx="{x + 20 + px}" cy="{80 + py}" r="7" fill="{colour}"/>')
-        board.raw(f'<path d="M{x + 120} 150l8 16 18 3-13 12 3 18-16-9-16 9 3-18-13-12 18-3z" fill="{ORANGE}"/>')
-    return board.text(570, 250, "★ the visit", TEXT, fill=ORANGE, bold=True)
-
-
 DRAWINGS = {
     board.__name__: board
     for board in (
@@ -333,7 +297,5 @@ DRAWINGS = {
         three_scores,
         alternate,
         padding,
-        fallback,
-        nearest,
     )
 }

@@ -34,7 +34,7 @@ DIRECTIVE = re.compile(r"<!--\s*_?[a-zA-Z]+:.*?-->", re.DOTALL)
 MINUTES = re.compile(r"^\s*(\d+) min\s*$", re.MULTILINE)
 ASK = re.compile(r"^\s*Ask: \S.*\?", re.MULTILINE)
 HEADING = re.compile(r"^(#{1,6}) +(\S.*)$", re.MULTILINE)
-GIVEN = re.compile(r"\(\((.+?)\)\)", re.DOTALL)
+GIVEN = re.compile(r"\(\(([^()]*\d[^()]*)\)\)")
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 CODE = re.compile(r"```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$\n]+\$", re.DOTALL)
 FREE = re.compile(
@@ -146,11 +146,11 @@ def typed_numbers(slide: Slide) -> list[str]:
 
 def exercises(text: str) -> str:
     """Return a table of a lab's exercises, from its Markdown."""
-    pattern = r"^### Exercise (\d+\.\d+) · (.+)\n+\*(Extra, )?(\d+ minutes), (\w+)\.\*"
-    rows = re.findall(pattern, text, re.MULTILINE)
-    core = [
-        f"| {number} | {title} | {minutes} | {level} |" for number, title, extra, minutes, level in rows if not extra
-    ]
+    pattern = r"^### Exercise (\d+\.\d+)(?: ·|:) (.+)\n+\*(Extra, )?(\d+ minutes), (\w+)\.\*"
+    rows = [row for row in re.findall(pattern, text, re.MULTILINE) if not row[2] and "(extra)" not in row[1]]
+    if not rows:
+        raise SlideError("the lab has no exercise with minutes and difficulty: '*10 minutes, easy.*'")
+    core = [f"| {number} | {title} | {minutes} | {level} |" for number, title, _, minutes, level in rows]
     return "\n".join(["| | core exercise | time | |", "| :-- | :-- | :-- | :-- |", *core])
 
 
@@ -171,9 +171,16 @@ def answers(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Return a filled text without the marks of what is given, and sources as a part of their own."""
+    """Return a filled text without the marks of what is given, and sources as a part of their own.
+
+    Examples
+    --------
+    >>> plain("after ((30 minutes)), $((2 + 3))$")
+    'after 30 minutes, $((2 + 3))$'
+    """
     text = re.sub(r"^(Source: .*)$", r'<div class="source">\n\n\1\n\n</div>', text, flags=re.MULTILINE)
-    return GIVEN.sub(r"\1", text)
+    either = re.compile(f"(?P<code>{CODE.pattern})|{GIVEN.pattern}", re.DOTALL)
+    return either.sub(lambda match: match[0] if match["code"] else match[2], text)
 
 
 def read(path: Path) -> str:

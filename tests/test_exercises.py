@@ -245,7 +245,10 @@ def others(kind, result, args) -> list:
     if isinstance(kind, kinds.Interval):
         return [list(result), np.array(result), pd.Series(result), metrics.Interval(*result, 0.95)]
     if isinstance(kind, kinds.Several):
-        return [list(result), tuple(part.sample(frac=1, random_state=0).reset_index(drop=True) for part in result)]
+        shuffled = (
+            p.sample(frac=1, random_state=0).reset_index(drop=True) if hasattr(p, "sample") else p for p in result
+        )
+        return [list(result), tuple(shuffled)]
     if isinstance(kind, kinds.Rows):
         shuffled = result.sample(frac=1, random_state=0)
         return [shuffled.reset_index(drop=True), result.assign(helper=1), result.set_index("event_id", drop=False)]
@@ -327,7 +330,7 @@ def test_no_function_is_said_to_be_none(exercise, thing, capsys):
 @each(FUNCTIONS)
 def test_other_arguments_are_named(exercise, capsys):
     assert "It is called with" in judged(exercise, lambda: 1, capsys).message
-    assert "It is called with" in judged(exercise, lambda a, b, c, d, e, f: 1, capsys).message
+    assert "It is called with" in judged(exercise, lambda a, b, c, d, e, f, g, h: 1, capsys).message
 
 
 @each(EXERCISES)
@@ -382,8 +385,8 @@ def spoil(args) -> None:
 
 
 def changeable(exercise) -> bool:
-    """Whether some argument can be changed in place; plain numbers cannot."""
-    return not all(isinstance(value, (int, float, str)) for value in exercise.all_cases()[0].args)
+    """Whether `spoil` can change some argument in place; plain numbers and functions cannot be changed."""
+    return any(isinstance(value, (pd.DataFrame, list, np.ndarray)) for value in exercise.all_cases()[0].args)
 
 
 @each({name: exercise for name, exercise in FUNCTIONS.items() if changeable(exercise)})

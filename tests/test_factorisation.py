@@ -1,5 +1,7 @@
 """ALS and BPR against a dense twin, against `implicit` itself, and against answers worked by hand."""
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -232,6 +234,48 @@ def test_fitting_by_session_forgets_an_earlier_history():
     model = ALS(**BY_USER).fit(two_users())
     model.by = "session"
     assert not hasattr(model.fit(two_users()), "history_")
+
+
+# ---- vectors, for an index ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [EXACT, ALS(factors=4, regularization=1, by="user"), BPR(factors=4, iterations=30)])
+def test_queries_times_item_vectors_is_the_score(kind):
+    sessions = with_users(SESSIONS, np.arange(len(SESSIONS)) % 20 - 1, np.arange(19))
+    catalogue = Vocabulary(np.arange(17))  # two items that nobody clicked
+    model = type(kind)(**kind.get_params()).fit(sessions.recode(catalogue))
+    rows = np.arange(SESSIONS.n_clicks)
+    scores, vectors = model.score(sessions.recode(catalogue), rows), model.item_vectors()
+    assert vectors.dtype == np.float32 and np.isfinite(vectors).all(axis=1).tolist() == [True] * 15 + [False] * 2
+    queries = model.queries(sessions.recode(catalogue), rows)
+    np.testing.assert_allclose(queries @ vectors[:15].T, scores[:, :15], rtol=1e-5, atol=1e-6)
+    assert np.isneginf(scores[:, 15:]).all()
+    for row in (0, 7, 100):  # whatever else is asked
+        np.testing.assert_array_equal(model.queries(sessions.recode(catalogue), rows[[row]])[0], queries[row])
+
+
+def test_item_factors_are_doubled_once_and_anew_after_fitting():
+    model = ALS(**EXACT.get_params()).fit(SESSIONS)
+    once = model._items64
+    assert model._items64 is once and once.dtype == np.float64
+    model.fit(some_sessions(seed=1))
+    np.testing.assert_array_equal(model._items64, model.item_factors_)
+    assert not np.array_equal(model._items64, once)
+
+
+def test_many_threads_may_ask_for_the_first_score_at_once():
+    model, rows = ALS(**EXACT.get_params()).fit(SESSIONS), np.arange(SESSIONS.n_clicks)
+    right = model.score(SESSIONS, rows)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            for _ in range(30):
+                vars(model).pop("_doubled")
+                for scores in pool.map(lambda _: model.score(SESSIONS, rows), range(8)):
+                    np.testing.assert_array_equal(scores, right)
+    finally:
+        sys.setswitchinterval(before)
 
 
 # ---- BPR ------------------------------------------------------------------------------------------------------------

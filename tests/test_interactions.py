@@ -97,6 +97,29 @@ def test_take_part_and_where_agree_with_lists(lists, data):
     assert sessions.positions.tolist() == [p for s in lists for p in range(len(s))]
 
 
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.lists(st.integers(0, 9), max_size=6), max_size=8), st.none() | st.integers(1, 7), st.data())
+def test_prefixes_agree_with_lists(lists, n, data):
+    sessions = Sessions.from_lists(lists, Vocabulary(range(10)))
+    rows = data.draw(st.lists(st.integers(0, sessions.n_clicks - 1), max_size=12)) if sessions.n_clicks else []
+    owner, clicks = sessions.prefixes(rows, n)
+    assert owner.dtype == clicks.dtype == np.int64
+    found = [sessions.items[clicks[owner == number]].tolist() for number in range(len(rows))]
+    so_far = [session[: place + 1] for session in lists for place in range(len(session))]
+    assert found == [so_far[row] if n is None else so_far[row][-n:] for row in rows]
+    assert (np.diff(owner) >= 0).all() and len(owner) == sum(map(len, found))
+
+
+def test_prefixes_of_clicks_that_are_not_there():
+    sessions = Sessions.from_lists([["a", "b"], []])
+    for rows in ([2], [-1], [0, 5]):
+        with pytest.raises(IndexError, match="there are 2 clicks"):
+            sessions.prefixes(rows)
+    for n in (0, -1):
+        with pytest.raises(ValueError, match=f"at least 1, not {n}"):
+            sessions.prefixes([0], n)
+
+
 def test_round_trip_through_a_frame():
     sessions = Sessions.from_frame(random_log(3))
     again = Sessions.from_frame(sessions.to_frame())

@@ -110,29 +110,42 @@ class Factorisation(Recommender):
 
     def _score(self, sessions: Sessions, rows: np.ndarray) -> np.ndarray:
         # float64, so that a row is the same to the last bit of float32 whatever else is in the batch
-        scores = (self.queries(sessions, rows) @ self._items64.T).astype(np.float32)
+        scores = (self._vectors(self._seen(sessions, rows)) @ self._items64.T).astype(np.float32)
         scores[:, ~self.learned_] = -np.inf
         return scores
 
     def item_vectors(self) -> np.ndarray:
-        """Vectors of the items, float32, shape (n_items, factors); those never clicked in training are NaN."""
+        """Vectors of the items, float32, shape (n_items, width); those never clicked in training are NaN."""
         self._check_fitted()
         return np.where(self.learned_[:, None], self.item_factors_, np.float32(np.nan))
 
     def queries(self, sessions: Sessions, rows: np.ndarray) -> np.ndarray:
-        """Vectors of sessions (and users) after each asked click, float64, shape (n_rows, factors)."""
+        """Vectors of sessions (and users) after each asked click; their product with `item_vectors` is `score`.
+
+        Parameters
+        ----------
+        sessions : Sessions
+            In the model's vocabulary, every item known.
+        rows : ndarray of int64, shape (n_rows,)
+
+        Returns
+        -------
+        ndarray of float64, shape (n_rows, width)
+        """
         return self._vectors(self._seen(sessions, rows))
 
     @property
     def _items64(self) -> np.ndarray:
         """The item factors in double precision, made once: for one row at a time that would be most of the work."""
-        if getattr(self, "_made_from", None) is not self.item_factors_:
-            self._made_from, self._doubled = self.item_factors_, self.item_factors_.astype(np.float64)
-        return self._doubled
+        made_from, doubled = getattr(self, "_doubled", (None, None))
+        if made_from is not self.item_factors_:
+            doubled = self.item_factors_.astype(np.float64)
+            self._doubled = self.item_factors_, doubled  # in one step: another thread may ask in between
+        return doubled
 
     def _seen(self, sessions: Sessions, rows: np.ndarray) -> sparse.csr_matrix:
         """Row by row what is known of the visitor: the session up to the click, and a known user's history."""
-        owner, clicks = _prefixes(sessions, rows)
+        owner, clicks = sessions.prefixes(rows)
         weights = self._click_weights(sessions)
         weights = np.ones(len(clicks), np.float32) if weights is None else weights[clicks]
         cells = (weights, (owner, sessions.items[clicks]))
@@ -299,6 +312,14 @@ class BPR(Factorisation):
     def _score(self, sessions: Sessions, rows: np.ndarray) -> np.ndarray:
         return super()._score(sessions, rows) + self.item_biases_
 
+    def item_vectors(self) -> np.ndarray:
+        """Vectors of the items with their bias last, float32; those never clicked in training are NaN."""
+        return np.column_stack([super().item_vectors(), self.item_biases_])
+
+    def queries(self, sessions: Sessions, rows: np.ndarray) -> np.ndarray:
+        """As `Factorisation.queries`, with a 1 last for the bias."""
+        return np.pad(super().queries(sessions, rows), ((0, 0), (0, 1)), constant_values=1)
+
 
 def fold_in(confidences: sparse.csr_matrix, item_factors: np.ndarray, gram: np.ndarray) -> np.ndarray:
     """Solve for the vectors of rows that ALS did not train on, with the items held still.
@@ -345,12 +366,3 @@ def _rows_of_equal_length(matrix: sparse.csr_matrix, most_cells: int) -> Iterato
         rows, size = np.flatnonzero(lengths == m), max(1, most_cells // int(m))
         for start in range(0, len(rows), size):
             yield rows[start : start + size], int(m)
-
-
-def _prefixes(sessions: Sessions, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each asked click all clicks of its session up to it: (number of the asked one, index of the click)."""
-    first = sessions.offsets[sessions.session_of_click[rows]]
-    lengths = rows - first + 1
-    owner = np.repeat(np.arange(len(rows)), lengths)
-    ends = np.cumsum(lengths)
-    return owner, np.arange(len(owner)) - np.repeat(ends - lengths - first, lengths)

@@ -186,7 +186,13 @@ class GRU4Rec(Recommender):
         return np.column_stack([self.item_embedding_, self.item_bias_])
 
     def queries(self, sessions: Sessions, rows: np.ndarray) -> np.ndarray:
-        """Vectors of sessions in which every item is known: their product with `item_vectors` is `score`, up to rounding.
+        """Vectors of sessions, whose product with `item_vectors` is `score`, up to rounding.
+
+        Parameters
+        ----------
+        sessions : Sessions
+            In the model's vocabulary, every item known.
+        rows : ndarray of int64, shape (n_rows,)
 
         Returns
         -------

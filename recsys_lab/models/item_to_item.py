@@ -190,12 +190,8 @@ def _square(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
 
 def _recent(sessions: Sessions, rows: np.ndarray, n: int | None) -> sparse.csr_matrix:
     """1 for the items of the last n clicks up to each asked click, shape (n_rows, n_items)."""
-    n_seen = sessions.positions[rows] + 1
-    n_seen = n_seen if n is None else np.minimum(n_seen, n)
-    ends = np.cumsum(n_seen)
-    clicks = np.repeat(rows + 1 - ends, n_seen) + np.arange(ends[-1] if len(rows) else 0)
-    ones = np.ones(len(clicks), np.float32)
-    cells = (ones, (np.repeat(np.arange(len(rows)), n_seen), sessions.items[clicks]))
+    owner, clicks = sessions.prefixes(rows, n)
+    cells = (np.ones(len(clicks), np.float32), (owner, sessions.items[clicks]))
     recent = sparse.csr_matrix(cells, shape=(len(rows), sessions.n_items))
     recent.data[:] = 1  # an item clicked twice is added once
     return recent

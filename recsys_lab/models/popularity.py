@@ -42,10 +42,7 @@ class SessionPopularity(Recommender):
         self.tie_break_ = (self.popularity_ / (self.popularity_.max() + 1)).astype(np.float32)
 
     def _score(self, sessions: Sessions, rows: np.ndarray) -> np.ndarray:
-        n_seen = sessions.positions[rows] + 1
-        row = np.repeat(np.arange(len(rows)), n_seen)
-        ends = np.cumsum(n_seen)
-        clicks = np.repeat(rows + 1 - ends, n_seen) + np.arange(ends[-1] if len(rows) else 0)
+        row, clicks = sessions.prefixes(rows)
         items = sessions.items[clicks]
         scores = np.full((len(rows), sessions.n_items), -np.inf, np.float32)
         scores[row, items] = self.tie_break_[items]

@@ -16,6 +16,7 @@ GET /openapi.json      all of this, for machines
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
@@ -23,17 +24,29 @@ from typing import Annotated, Literal
 from fastapi import FastAPI, Path, Query
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictInt, StrictStr
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PlainValidator,
+    Tag,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
 from starlette.exceptions import HTTPException
 
 import recsys_lab
 from recsys_lab.serve import problems
 from recsys_lab.serve.door import VISITOR, Door
+from recsys_lab.serve.event_fields import check_key
 from recsys_lab.serve.guard import Guard
-from recsys_lab.serve.memory import Event
+from recsys_lab.serve.memory import Event, StoreError
 from recsys_lab.serve.numbers import Count, Numbers
 from recsys_lab.serve.shop import Shop
 
+log = logging.getLogger(__name__)
 MOST_EVENTS, MOST_K = 500, 100
 MOST_BODY = 262_144  # bytes: 500 events and room to spare
 INT64 = 2**63 - 1
@@ -66,7 +79,24 @@ class ServeSettings:
     body_s: float = 10.0
 
 
-Key = Annotated[StrictInt, Field(ge=-INT64, le=INT64)] | Annotated[StrictStr, Field(min_length=1, max_length=64)]
+def _key(value):
+    """An id as it can be stored; JSON does not tell 7 from 7.0."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        value = int(value)
+    try:
+        return check_key(value, "")
+    except ValueError:
+        raise PydanticCustomError("key", KEY) from None
+
+
+KEY = "Input should be a whole number of at most 64 bits, or 1 to 64 printable characters"
+KEY_SCHEMA = {
+    "anyOf": [
+        {"type": "integer", "minimum": -INT64 - 1, "maximum": INT64},
+        {"type": "string", "minLength": 1, "maxLength": 64, "description": "Printable characters."},
+    ]
+}
+Key = Annotated[int | str, PlainValidator(_key), WithJsonSchema(KEY_SCHEMA)]
 SessionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
 
 
@@ -82,6 +112,14 @@ class EventIn(BaseModel):
         None, description="Sent again under the same id, an event counts once."
     )
     user_id: Key | None = None
+
+
+Batch = Annotated[list[EventIn], Field(min_length=1, max_length=MOST_EVENTS)]
+#: What POST /events takes; told apart by what it is, so that errors speak of one form only.
+Body = Annotated[
+    Annotated[EventIn, Tag("one")] | Annotated[Batch, Tag("batch")],
+    Discriminator(lambda body: "batch" if isinstance(body, list) else "one"),
+]
 
 
 class Outcomes(BaseModel):
@@ -180,22 +218,24 @@ def make_app(shop: Shop, settings: ServeSettings | None = None) -> FastAPI:
     _add_state(app, shop, numbers)
     problems.add_problems(app)
     app.openapi = lambda: _describe(app)
-    app.add_middleware(Count, numbers=numbers)
+    # the last one added is the outermost
     app.add_middleware(Door, hosts=settings.hosts, room_code=settings.room_code)
+    app.add_middleware(problems.Caught)
     app.add_middleware(
         Guard, cookie=VISITOR, most_body=MOST_BODY, body_s=settings.body_s, allowance=settings.allowance,
         shared=settings.shared, refuse=problems.refuse,
     )  # fmt: skip
+    app.add_middleware(Count, numbers=numbers)
     return app
 
 
 def _add_events(app: FastAPI, shop: Shop, numbers: Numbers) -> None:
     @app.post("/events", response_model=Outcomes)
-    def events(body: EventIn | Annotated[list[EventIn], Field(min_length=1, max_length=MOST_EVENTS)]):
+    def events(body: Body):
         """Store one event or a batch; acknowledged is what is on disk."""
         batch = body if isinstance(body, list) else [body]
         try:
-            outcomes = shop.record([_event(e, shop.clock()) for e in batch])
+            outcomes = shop.record([_event(e) for e in batch])
         except ValueError as error:
             raise HTTPException(422, str(error)) from None
         for outcome in outcomes:
@@ -268,6 +308,9 @@ def _add_state(app: FastAPI, shop: Shop, numbers: Numbers) -> None:
         """Store and models answer."""
         try:
             shop.ready()
+        except StoreError as error:
+            log.warning("not ready: %s", error)
+            raise HTTPException(503, "The session memory takes no events; the log of the service says why.") from None
         except RuntimeError as error:
             raise HTTPException(503, str(error)) from None
         return {"status": "ready", "version": shop.version}
@@ -278,8 +321,8 @@ def _add_state(app: FastAPI, shop: Shop, numbers: Numbers) -> None:
         return numbers.text()
 
 
-def _event(e: EventIn, now: int) -> Event:
-    when = now if e.timestamp is None else _nanoseconds(e.timestamp)
+def _event(e: EventIn) -> Event:
+    when = None if e.timestamp is None else _nanoseconds(e.timestamp)
     return Event(e.session_id, e.item_id, e.event, when, e.event_id or "", e.user_id)
 
 

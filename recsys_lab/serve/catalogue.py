@@ -145,7 +145,8 @@ class _Words:
         self.filled = np.flatnonzero(lengths)
         self.starts = (np.cumsum(lengths) - lengths)[self.filled]
         self.n = len(items)
-        sold = table["sold_last_season"].to_numpy() if "sold_last_season" in table else np.zeros(self.n)
+        sold = table["sold_last_season"].to_numpy(float) if "sold_last_season" in table else np.zeros(self.n)
+        sold = np.nan_to_num(sold)
         # decides between equal scores only: less than any difference between two of them
         self.sold = sold / (float(np.max(sold, initial=0)) + 1) * 1e-6
 

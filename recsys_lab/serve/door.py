@@ -15,7 +15,7 @@ import html
 import re
 import secrets
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 from starlette.responses import HTMLResponse, RedirectResponse
 
@@ -74,18 +74,12 @@ class Door:
 
     def _turned_away(self, scope, head):
         host = head.get(b"host", "")
-        try:
-            name = urlsplit(f"//{host}").hostname
-        except ValueError:
-            name = None
-        if self.hosts and name not in self.hosts:
+        if self.hosts and _parts(f"//{host}").hostname not in self.hosts:
             return refuse(403, "This shop is not known under that name. Open it by the address that it printed.")
         if scope["method"] in SAFE:
             return None
-        origin = head.get(b"origin")
-        if origin is not None and urlsplit(origin).netloc != host:
-            return refuse(403, "This was sent from a page of another address.")
-        if origin is None and head.get(b"sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        origin, site = head.get(b"origin"), head.get(b"sec-fetch-site", "same-origin")
+        if (origin is not None and _parts(origin).netloc != host) or site not in ("same-origin", "none"):
             return refuse(403, "This was sent from a page of another address.")
         return None
 
@@ -98,9 +92,12 @@ class Door:
         in_header = head.get(HEADER, "")
         if in_header and self._right(in_header):
             return None
-        given = parse_qs(scope["query_string"].decode("latin-1")).get("room", [""])[0]
+        asked = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        given = next((value for name, value in asked if name == "room"), "")
         if given and self._right(given) and scope["method"] in SAFE:
-            answer = RedirectResponse(scope["path"], 303)  # the code does not stay in the address bar
+            # the code does not stay in the address bar; "//name" would be another machine's address
+            rest = urlencode([(name, value) for name, value in asked if name != "room"])
+            answer = RedirectResponse("/" + scope["path"].lstrip("/\\") + (f"?{rest}" if rest else ""), 303)
             answer.headers.append("set-cookie", _cookie(ROOM, self._pass()).decode())
             return answer
         if "text/html" not in head.get(b"accept", ""):
@@ -114,6 +111,14 @@ class Door:
     def _pass(self) -> str:
         """What the cookie holds: all workers know it, and it does not tell the code."""
         return hashlib.sha256(f"room {self.room_code}".encode()).hexdigest()
+
+
+def _parts(address: str) -> SplitResult:
+    """Parts of an address, empty ones where it is none."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return urlsplit("")
 
 
 def _cookies(text: str) -> dict[str, str]:

@@ -73,10 +73,12 @@ class Guard:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         static = scope["path"].startswith("/static/")
-        started = False
+        started, failed = False, []
 
         async def send_with_headers(message):
             nonlocal started
+            if failed and not started:  # a framework makes an answer of its own from an error while it reads: not that
+                return
             if message["type"] == "http.response.start":
                 started = True
                 extra = {**HEADERS, "cache-control": "max-age=3600"} if static else HEADERS
@@ -87,13 +89,14 @@ class Guard:
         try:
             if refusal := self._refusal(scope, static):
                 return await refusal(scope, receive, send_with_headers)
-            return await self.app(scope, self._limited(receive), send_with_headers)
-        except (TooLargeError, TimeoutError) as error:
-            if started:
+            await self.app(scope, self._limited(receive, failed), send_with_headers)
+        except (TooLargeError, TimeoutError):
+            if started or not failed:
                 raise
-            large = isinstance(error, TooLargeError)
+        if failed and not started:
+            large = isinstance(failed.pop(), TooLargeError)
             answer = self.refuse(413, "This is too large.") if large else self.refuse(408, "This took too long.")
-            return await answer(scope, receive, send_with_headers)
+            await answer(scope, receive, send_with_headers)
 
     def _refusal(self, scope, static: bool) -> Response | None:
         head = {name.lower(): value for name, value in scope["headers"]}
@@ -123,20 +126,23 @@ class Guard:
             self._left.popitem(last=False)
         return left >= 1
 
-    def _limited(self, receive):
-        """A `receive` that counts bytes and looks at the clock until the whole body is there."""
+    def _limited(self, receive, failed: list):
+        """A `receive` that counts bytes and looks at the clock until the whole body is there; notes why it failed."""
         size, end, whole = 0, self.clock() + self.body_s, False
 
         async def limited():
             nonlocal size, whole
             if whole:  # what comes now is that the sender has gone, whenever that is
                 return await receive()
-            message = await asyncio.wait_for(receive(), max(0.0, end - self.clock()))
-            size += len(message.get("body", b""))
+            try:
+                message = await asyncio.wait_for(receive(), max(0.0, end - self.clock()))
+                size += len(message.get("body", b""))
+                if size > self.most_body:
+                    raise TooLargeError
+            except (TooLargeError, TimeoutError) as error:
+                failed.append(error)
+                raise
             whole = not message.get("more_body", False)
-            if size > self.most_body:
-                raise TooLargeError
             return message
 
         return limited
-

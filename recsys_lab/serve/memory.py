@@ -3,7 +3,8 @@
 A `SessionStore` takes events and gives sessions back. There are two: SQLite in one file (`sqlite_store`), and Redis
 (`redis_store`) for several machines. Both keep the same rules:
 
-- What `append` acknowledged is on disk. All events of one call are stored, or none is.
+- What `append` acknowledged is on disk (in Redis: as safely as its settings say; see `SessionStore.warning`). The
+  events of one call are stored together, or none is.
 - An event counts once, however often it is sent: its `event_id` decides.
 - A session is sorted by the time of its events; ties keep the order of arrival. Nothing else depends on arrival.
 - A late event is kept in the log and marked, and is no part of its session: no list may change because of what
@@ -22,24 +23,19 @@ from __future__ import annotations
 
 import abc
 import operator
-import re
 import threading
 import time
-import uuid
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from recsys_lab.events import EVENT_TYPES, INT64_MAX
+from recsys_lab.serve.event_fields import clean_fields
 
 SECOND = 1_000_000_000  # nanoseconds
 DAY = 86_400 * SECOND
 OUTCOMES = ("stored", "duplicate", "conflict", "late", "future", "full")
-BASKET_EVENTS = ("cart", "remove", "purchase")
-LOG_COLUMNS = ("session_id", "item_id", "event", "timestamp", "order", "user_id", "event_id", "late")
-_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}", re.ASCII)
 _PURGE_EVERY = 3_600 * SECOND
 
 
@@ -229,8 +225,8 @@ class SessionStore(abc.ABC):
         Returns
         -------
         DataFrame
-            Columns `LOG_COLUMNS`; ``order`` numbers arrivals, ``late`` marks what is no part of its session. Ids of
-            mixed kinds become text: a column of the log holds one kind.
+            Columns `event_fields.LOG_COLUMNS`; ``order`` numbers arrivals, ``late`` marks what is no part of its
+            session. Ids of mixed kinds become text: a column of the log holds one kind.
         """
 
     @abc.abstractmethod
@@ -278,93 +274,10 @@ class SessionStore(abc.ABC):
         self.close()
 
     def _checked(self, event: Event, position: int) -> Event:
-        """Return the event with plain Python values and an id, or raise a ValueError that names the field."""
         try:
-            event = replace(
-                event,
-                session_id=check_id(event.session_id),
-                item_id=check_key(event.item_id, "item_id"),
-                event=str(event.event),
-                timestamp=_integer(event.timestamp, "timestamp"),
-                event_id=check_id(event.event_id, "event_id") if event.event_id != "" else uuid.uuid4().hex,
-                user_id=None if event.user_id is None else check_key(event.user_id, "user_id"),
-            )
-            if event.event not in EVENT_TYPES:
-                raise ValueError(f"event: {shown(event.event)} is none of {EVENT_TYPES}.")
-            if event.timestamp < 0:
-                raise ValueError(f"timestamp: {event.timestamp} lies before 1970. Give nanoseconds since 1970 (UTC).")
-            if self.item_type is not None and type(event.item_id) is not self.item_type:
-                raise ValueError(
-                    f"item_id: {shown(event.item_id)} is no {self.item_type.__name__}; this shop's ids are."
-                )
+            return Event(**clean_fields(event, self.item_type))
         except ValueError as error:
             raise ValueError(f"event {position}: {error}") from None
-        return event
-
-
-def check_id(value, field: str = "session_id") -> str:
-    """Return a session or event id if it is well formed; raises ValueError naming the field."""
-    if not isinstance(value, str):
-        raise ValueError(f"{field}: {shown(value)} is no text. Give 1 to 64 characters out of A-Z a-z 0-9 _ . : -")
-    if not _ID.fullmatch(value):
-        raise ValueError(f"{field}: {shown(value)} has to be 1 to 64 characters out of A-Z a-z 0-9 _ . : -")
-    return str(value)
-
-
-def check_key(value, field: str) -> int | str:
-    """Return an item or user id as int or str if it can be stored; raises ValueError naming the field."""
-    if isinstance(value, str):
-        if not 1 <= len(value) <= 64 or not value.isprintable():
-            raise ValueError(f"{field}: {shown(value)} has to be 1 to 64 printable characters, or a whole number.")
-        return str(value)
-    return _integer(value, field)
-
-
-def _integer(value, field: str) -> int:
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        number = operator.index(value)  # accepts numpy's integers, refuses floats
-    except TypeError:
-        raise ValueError(f"{field}: {shown(value)} is no whole number.") from None
-    if not -INT64_MAX - 1 <= number <= INT64_MAX:
-        raise ValueError(f"{field}: {str(number)[:24]}... does not fit 64 bits.")
-    return number
-
-
-def shown(value) -> str:
-    """A short printable form of a value from outside, for messages."""
-    text = ascii(value)
-    return text if len(text) <= 48 else f"{text[:45]}..."
-
-
-def item_order(item) -> tuple:
-    """Sort key of ids: numbers first, then text."""
-    return (isinstance(item, str), item)
-
-
-def log_frame(rows: Iterable[tuple]) -> pd.DataFrame:
-    """Make the event log from rows in the order of `LOG_COLUMNS`, timestamps in nanoseconds."""
-    columns = list(zip(*rows, strict=True)) or [()] * len(LOG_COLUMNS)
-    values = dict(zip(LOG_COLUMNS, columns, strict=True))
-    frame = pd.DataFrame({name: pd.Series(values[name], dtype=object) for name in ("session_id", "event", "event_id")})
-    frame["timestamp"] = pd.to_datetime(pd.Series(values["timestamp"], dtype="int64"), unit="ns", utc=True)
-    frame["order"] = pd.Series(values["order"], dtype="int64")
-    frame["item_id"], frame["user_id"] = _key_column(values["item_id"]), _key_column(values["user_id"])
-    frame["late"] = pd.Series(values["late"], dtype=bool)
-    return frame[list(LOG_COLUMNS)]
-
-
-def _key_column(ids: Sequence) -> pd.Series:
-    """Ids as int64, Int64 (some missing) or text; a mixture becomes text."""
-    kinds = set(map(type, ids))
-    if kinds == {int}:
-        return pd.Series(ids, dtype="int64")
-    if kinds == {int, type(None)}:
-        return pd.Series(pd.array(ids, dtype="Int64"))
-    if int in kinds:
-        ids = [None if i is None else str(i) for i in ids]
-    return pd.Series(ids, dtype=object)
 
 
 def open_store(url: str | Path | None = None, **options) -> SessionStore:

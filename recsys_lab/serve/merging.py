@@ -6,7 +6,7 @@ Scores of different models cannot be compared, ranks can. Reciprocal rank fusion
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 K = 60
 
@@ -19,6 +19,7 @@ def fuse(lists: Mapping[str, list], weights: Mapping[str, float]) -> list[tuple]
     lists : mapping of str to list of item ids
         Best first.
     weights : mapping of str to float
+        A list without one counts 1, a list with 0 not at all.
 
     Returns
     -------
@@ -34,6 +35,8 @@ def fuse(lists: Mapping[str, list], weights: Mapping[str, float]) -> list[tuple]
     total: dict = {}
     strongest: dict = {}
     for name, items in lists.items():
+        if not weights.get(name, 1.0):
+            continue
         for rank, item in enumerate(items, start=1):
             part = weights.get(name, 1.0) / (K + rank)
             total[item] = total.get(item, 0.0) + part
@@ -51,6 +54,8 @@ def spread(items: Iterable, k: int, group: Callable, most: int | None) -> list:
     >>> spread(["a1", "a2", "a3", "b1"], 3, lambda item: item[0], most=1)
     ['a1', 'b1', 'a2']
     """
+    if k < 1:
+        return []
     taken, later, counts = [], [], {}
     for item in items:
         key = group(item)
@@ -62,8 +67,3 @@ def spread(items: Iterable, k: int, group: Callable, most: int | None) -> list:
         if len(taken) == k:
             return taken
     return (taken + later)[:k]
-
-
-def without(rows: Iterable[tuple], gone: Collection) -> list[tuple]:
-    """Rows whose first entry is not in `gone`."""
-    return [row for row in rows if row[0] not in gone]

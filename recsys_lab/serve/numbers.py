@@ -22,12 +22,17 @@ class Numbers:
         self.seconds = Histogram(
             "shop_request_seconds", "Time to the answer", ["route"], registry=registry, buckets=BUCKETS
         )
+        self.models = Histogram(
+            "shop_model_seconds", "Time of each model that answered", ["model"], registry=registry, buckets=BUCKETS
+        )
         self.lists = Counter("shop_lists_total", "Lists by what led", ["source", "degraded"], registry=registry)
         self.events = Counter("shop_events_total", "Events by outcome", ["outcome"], registry=registry)
 
     def list(self, answer) -> None:
         """Count a list."""
         self.lists.labels(answer.source, str(answer.degraded).lower()).inc()
+        for model, milliseconds in answer.timings.items():
+            self.models.labels(model).observe(milliseconds / 1000)
 
     def text(self) -> Response:
         """All numbers, of all workers, as Prometheus reads them."""
@@ -39,7 +44,7 @@ class Numbers:
 
 
 class Count:
-    """ASGI middleware that counts requests by route, never by address or content."""
+    """ASGI middleware that counts requests by route, never by address or content. It stands before all others."""
 
     def __init__(self, app, numbers: Numbers):
         self.app, self.numbers = app, numbers
@@ -59,6 +64,13 @@ class Count:
         try:
             await self.app(scope, receive, seen)
         finally:
-            route = getattr(scope.get("route"), "path", "other")
+            route = _route(scope)
             self.numbers.requests.labels(route, status).inc()
             self.numbers.seconds.labels(route).observe(time.perf_counter() - start)
+
+
+def _route(scope) -> str:
+    """Name of the route: one of few, whatever address was asked for."""
+    if scope["path"].startswith("/static/"):
+        return "/static"
+    return getattr(scope.get("route"), "path", "other")

@@ -13,7 +13,7 @@ from recsys_lab.serve.actions import Actions
 from recsys_lab.serve.covers import cover
 from recsys_lab.serve.views import Card, Shelf, Views, Visit
 
-N_FOUND, N_FOR_YOU, N_RECENT = 6, 8, 8
+N_FOUND, N_FOR_YOU, N_RECENT = 6, 6, 6  # a row each, in the width of a notebook
 TILE = 118  # pixels
 
 
@@ -85,8 +85,11 @@ class _Row:
         if shelf is None:
             return
         says = shelf.says if shelf.cards else shelf.empty
-        mark = " <em>(stand-in)</em>" if shelf.degraded else ""
-        self.head.value = f"<h3>{html.escape(shelf.title)}{mark}</h3><p>{html.escape(says)}</p>"
+        mark = " <em>(a model did not answer)</em>" if shelf.degraded else ""
+        self.head.value = (
+            f'<h3 style="margin:10px 0 2px">{html.escape(shelf.title)}{mark}</h3>'
+            f'<p style="margin:0 0 6px">{html.escape(says)}</p>'
+        )
         cards = [*shelf.cards, *[None] * len(self.tiles)]
         for tile, card in zip(self.tiles, cards, strict=False):
             tile.show(card)
@@ -158,7 +161,7 @@ class _Panel:
         answer = self.shop.recommend(self.visit.session_id, self.visit.reader, N_FOR_YOU)
         number = len(session.basket)
         basket = f"Basket: {number} {'book' if number == 1 else 'books'}."
-        self.status.value = f'<p role="status"><strong>{html.escape(says)}</strong> {basket}</p>'
+        self.status.value = f'<p role="status" style="margin:4px 0"><strong>{html.escape(says)}</strong> {basket}</p>'
         self.put.disabled = self.book is None or self.book.item_id in session.basket
         self.put.description = "Add to basket" + (f": {self.book.title}" if self.book else "")
         self.for_you.show(self.views.for_you(answer, session, self.visit.reader))
@@ -179,7 +182,7 @@ def _machine(seen: dict) -> str:
         f'<tr><td style="text-align:left">{html.escape(t["name"])}</td><td>{t["ms"]:.2f} ms</td></tr>'
         for t in seen["timings"]
     )
-    state = "stand-in: a model failed or was slow" if seen["degraded"] else "all models answered"
+    state = "a model did not answer" if seen["degraded"] else "all models answered"
     facts = f"{html.escape(seen['source'])}; {state}; models {html.escape(str(seen['version']))}"
     visit = f"<ol>{events}</ol>" if events else "<p>Nothing yet.</p>"
     return (

@@ -9,8 +9,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from recsys_lab.serve.guard import TooLargeError
 from recsys_lab.serve.memory import StoreError
 
+TAGS = ("one", "batch")  # names that the API gives to the forms of a body; no sender knows them
+LONGEST = 80
 log = logging.getLogger(__name__)
 TITLES = {
     400: "Not understood",
@@ -20,11 +23,13 @@ TITLES = {
     408: "Too slow",
     413: "Too large",
     414: "Address too long",
+    415: "Another format is needed",
     422: "Not valid",
     429: "Too many requests",
     500: "An error of this service",
     503: "Not available just now",
 }
+MOST_ERRORS = 20
 SCHEMA = {
     "type": "object",
     "description": "What went wrong (RFC 9457).",
@@ -65,7 +70,7 @@ def add_problems(app: FastAPI) -> None:
     def invalid(request: Request, error: RequestValidationError):
         if any(e["type"] == "json_invalid" for e in error.errors()):
             return problem(400, "The body is no JSON.")
-        errors = [{"field": ".".join(map(str, e["loc"])), "detail": e["msg"]} for e in error.errors()[:20]]
+        errors = [{"field": _field(e["loc"]), "detail": e["msg"]} for e in error.errors()[:20]]
         return problem(422, "; ".join(f"{e['field']}: {e['detail']}" for e in errors[:3]), errors=errors)
 
     @app.exception_handler(HTTPException)
@@ -80,6 +85,33 @@ def add_problems(app: FastAPI) -> None:
         text = "The session memory does not answer. Nothing was acknowledged: sending it again is safe."
         return problem(503, text, {"retry-after": "2"})
 
-    @app.exception_handler(Exception)
-    def broken(request: Request, error: Exception):
-        return problem(500, "Something went wrong here; the log of the service says what.")
+
+def _field(place: tuple) -> str:
+    """Where an error is, in words of the sender, "body.3.item_id"; not longer than names of ours are."""
+    return ".".join(str(part) for part in place if part not in TAGS)[:LONGEST]
+
+
+class Caught:
+    """ASGI middleware: an error of the service itself becomes a problem too, and stands in the log."""
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        """Answer, whatever happens."""
+        started = False
+
+        async def seen(message):
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, seen)
+        except (TooLargeError, TimeoutError):
+            raise  # the guard knows what to say
+        except Exception:
+            log.exception("%s %s", scope.get("method"), getattr(scope.get("route"), "path", "other"))
+            if not started:
+                answer = problem(500, "Something went wrong here; the log of the service says what.")
+                await answer(scope, receive, send)

@@ -22,22 +22,18 @@ WORDS = {
     "return": "sent back",
 }
 
-_WITH = {
-    "session": "Most of all because you looked at “{}”: visits that go that way often go on to this book.",
-    "neighbours": "Visits that resemble yours went on to this book; “{}” is what they share with it most.",
-    "user": "It resembles what this reader chose before, such as “{}”.",
-    "related": "Readers who look at “{}” often look at this one too.",
-    "together": "Often bought in one go with “{}”.",
-}
-_WITHOUT = {
+_WHY = {
     "session": "Visits that went the way of this one often go on to this book.",
-    "neighbours": "Visits that resemble this one went on to this book.",
+    "neighbours": "Past visits that resemble this one went on to this book.",
     "user": "It resembles what this reader chose before.",
-    "related": "Readers of that book often look at this one too.",
-    "together": "Often bought in one go with it.",
-    "popular": "Many readers look at it. This visit had no part in that.",
-    "trending": "Many visitors looked at it lately. This visit had no part in that.",
+    "popular": "Many people read it. This visit had no part in that.",
+    "trending": "Many visitors looked at it in the last day. This visit had no part in that.",
+    "related": "Looked at in the same visits.",
+    "together": "Often bought in one go.",
 }
+#: The click that goes best with a book: looked up in the item-to-item weights, not what the model computed.
+_CLICK = {"related": " With “{}”.", "together": " With “{}”."}
+_ANY_CLICK = " Of what you looked at, “{}” goes with it best."
 
 
 def model_name(source: str) -> str:
@@ -57,15 +53,15 @@ def reason(recommended, title_of=None) -> list[str]:
     Examples
     --------
     >>> from types import SimpleNamespace
-    >>> reason(SimpleNamespace(source="together", because=7), {7: "Emma"}.get)[0]
-    'Often bought in one go with “Emma”.'
+    >>> reason(SimpleNamespace(source="session", because=7), {7: "Emma"}.get)
+    ['Visits that went the way of this one often go on to this book. Of what you looked at, “Emma” goes with it best.',
+     'Proposed by: session model (GRU4Rec).']
     """
+    text = _WHY.get(recommended.source, "One of the models proposed it.")
     title = title_of(recommended.because) if title_of and recommended.because is not None else None
-    if title and recommended.source in _WITH:
-        first = _WITH[recommended.source].format(title)
-    else:
-        first = _WITHOUT.get(recommended.source, "One of the models proposed it.")
-    return [first, f"Proposed by: {model_name(recommended.source)}."]
+    if title and recommended.source not in ("popular", "trending", "user"):
+        text += _CLICK.get(recommended.source, _ANY_CLICK).format(title)
+    return [text, f"Proposed by: {model_name(recommended.source)}."]
 
 
 def heading(answer, clicks: int, reader=None) -> tuple[str, str]:
@@ -73,12 +69,12 @@ def heading(answer, clicks: int, reader=None) -> tuple[str, str]:
 
     A list that owes nothing to the visitor is not called "for you": it says that it is what is popular, and why.
     """
+    if answer.source != "popular":
+        return "For you now", answer.why
     if answer.degraded:
-        return "Popular now", "The models did not answer in time, so these are the books that most people read."
-    if answer.source == "popular":
-        if clicks:
-            return "Popular now", "The models know nothing about what you looked at, so this is what most people read."
-        if reader is not None:
-            return "Popular now", f"Nothing is known of reader {reader} yet, so this is what most people read."
-        return "Popular now", "You have not looked at a book yet, so this is what most people read."
-    return "For you now", answer.why
+        return "Popular now", answer.why
+    if clicks:
+        return "Popular now", "The models know nothing about what you looked at, so this is what most people read."
+    if reader is not None:
+        return "Popular now", f"Nothing is known of reader {reader} yet, so this is what most people read."
+    return "Popular now", "You have not looked at a book yet, so this is what most people read."

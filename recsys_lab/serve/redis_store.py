@@ -37,16 +37,8 @@ from collections import Counter
 import pandas as pd
 
 from recsys_lab.events import INT64_MAX
-from recsys_lab.serve.memory import (
-    Event,
-    Session,
-    SessionStore,
-    StoreError,
-    check_id,
-    check_key,
-    item_order,
-    log_frame,
-)
+from recsys_lab.serve.event_fields import check_id, check_key, item_order, log_frame
+from recsys_lab.serve.memory import Event, Session, SessionStore, StoreError
 
 FORMAT = "1"
 PAGE = 5_000

@@ -7,6 +7,7 @@ model answers within the budget: a page is never broken by a model.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 import time
@@ -19,7 +20,7 @@ import numpy as np
 from recsys_lab.interactions import Sessions
 from recsys_lab.serve import merging
 from recsys_lab.serve.bundle import Bundle
-from recsys_lab.serve.sources import Source, known_clicks, source
+from recsys_lab.serve.sources import Source, bare, known_clicks, source
 
 log = logging.getLogger(__name__)
 #: Who takes part in "for you", in this order, and with which weight. Chosen on the bookshop's last weeks
@@ -27,7 +28,7 @@ log = logging.getLogger(__name__)
 WEIGHTS = {"session": 1.0, "neighbours": 1.0}
 BEFORE = "user"  # who speaks for a known reader of whose visit the others can say nothing
 MOST_STUCK = 2  # calls of a model that have not come back, above which it is not asked
-POOL = 16
+THREADS = 4  # a model: one that is stuck takes none from the others
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +129,9 @@ class Retriever:
         order = np.argsort(-scores, kind="stable")
         rows = zip(popular.vocabulary_.decode(order).tolist(), scores[order].tolist(), strict=True)
         self._popular_rows = [row for row in rows if row[1] > 0]
-        self._pool = ThreadPoolExecutor(POOL, thread_name_prefix="model")
-        self._stuck, self._lock = dict.fromkeys([*bundle.models, *asked], 0), threading.Lock()
+        roles = {*bundle.models, *asked}
+        self._pools = {role: ThreadPoolExecutor(THREADS, thread_name_prefix=f"model-{role}") for role in roles}
+        self._stuck, self._lock = dict.fromkeys(roles, 0), threading.Lock()
         self._user_rows = None
 
     # ---- for you --------------------------------------------------------------------------------------------------
@@ -153,11 +155,12 @@ class Retriever:
         start = time.perf_counter()
         session = list(session)
         lists, timings, failed = self._proposals(self.weights, session, user_id, start) if session else ({}, {}, [])
-        if not lists and user_id is not None and BEFORE in self.bundle.models:
+        if not lists and user_id is not None:
             lists, more, also = self._proposals([BEFORE], session, user_id, start)
             timings, failed = timings | more, failed + also
         rows = self._list(lists, k, {*session, *exclude})
         led = next((role for role in (*self.weights, BEFORE) if role in lists), "popular")
+        led = led if any(s != "popular" for _, _, s in rows) else "popular"
         items = tuple(Recommended(i, s, score, self._speaks_for(i, session)) for i, score, s in rows)
         why = self._why(led, session, user_id, bool(failed))
         spent = 1000 * (time.perf_counter() - start)
@@ -181,12 +184,12 @@ class Retriever:
         -------
         list of list of item ids
         """
-        rows = np.asarray(rows, np.int64)
+        rows, sessions = np.asarray(rows, np.int64), bare(sessions)
+        firsts = sessions.offsets[sessions.session_of_click[rows]]
         by_role = {role: self._batch(src, sessions, rows) for role, src in self.sources.items()}
         answers = []
         for n, row in enumerate(rows):
-            first = sessions.offsets[sessions.session_of_click[row]]
-            seen = sessions.items[first : row + 1]
+            seen = sessions.items[firsts[n] : row + 1]
             seen = sessions.vocabulary.decode(seen[seen >= 0]).tolist()
             lists = {role: by_role[role][n] for role in self.weights if by_role.get(role) and by_role[role][n]}
             if not lists and BEFORE in by_role and by_role[BEFORE][n]:
@@ -203,18 +206,18 @@ class Retriever:
             recoded = replace(recoded, users=users.astype(np.int32), user_vocabulary=model.user_vocabulary_)
         known = recoded.items >= 0
         last = np.cumsum(known)[rows] - 1  # among known clicks
-        first = np.cumsum(np.append(0, known))[sessions.offsets[sessions.session_of_click[rows]]]
-        found: list[list] = [self._unclicked(src, recoded, row) for row in rows]
+        visits = sessions.session_of_click[rows]
+        first = np.cumsum(np.append(0, known))[sessions.offsets[visits]]
+        users = np.full(len(rows), -1) if recoded.users is None else recoded.users[visits]
+        found: list[list] = [[] for _ in rows]
+        for n in np.flatnonzero(last < first):  # no click that the model knows
+            found[n] = self._from_reader(src, int(users[n]))
         asked = np.flatnonzero(last >= first)
         if len(asked):
             indices, _ = src.best(recoded.where(known), last[asked], self.n_candidates)
             for n, row in zip(asked, indices, strict=True):
                 found[n] = model.vocabulary_.decode(row[row >= 0]).tolist()
         return found
-
-    def _unclicked(self, src: Source, sessions: Sessions, row: int) -> list:
-        user = -1 if sessions.users is None else sessions.users[sessions.session_of_click[row]]
-        return self._from_reader(src, int(user))
 
     def _candidates(self, role: str, session: list, user_id) -> list:
         """Item ids that a model proposes, best first."""
@@ -235,8 +238,9 @@ class Retriever:
         """Merged rows (item, score, source), popular ones at their end, without what is gone; at most k."""
         merged = merging.fuse(lists, self.weights)
         have = {row[0] for row in merged}
-        rows = merged + [(item, 0.0, "popular") for item, _ in self._popular_rows if item not in have]
-        rows = [row for row in rows if row[0] not in gone and self.catalogue.available(row[0])]
+        filling = ((item, 0.0, "popular") for item, _ in self._popular_rows if item not in have)
+        # a generator: of a large catalogue only as much is looked at as the list needs
+        rows = (r for r in itertools.chain(merged, filling) if r[0] not in gone and self.catalogue.available(r[0]))
         return merging.spread(rows, k, lambda row: self._author(row[0]), self.max_per_author)
 
     def _author(self, item_id) -> str:
@@ -253,8 +257,11 @@ class Retriever:
         for role, task in tasks.items():
             if role not in self.bundle.models or self._stuck[role] >= MOST_STUCK:
                 failed.append(role)
-            else:
-                running[role] = self._pool.submit(self._timed, role, timings, *task)
+                continue
+            try:
+                running[role] = self._pools[role].submit(self._timed, role, timings, *task)
+            except RuntimeError:  # closed meanwhile
+                failed.append(role)
         left = self.budget_ms / 1000 - (time.perf_counter() - start)
         wait(running.values(), timeout=max(0.0, left))
         answers = {}
@@ -262,7 +269,9 @@ class Retriever:
             if not future.done():
                 failed.append(role)
                 self._note_stuck(role, future)
-            elif error := future.exception():
+            elif future.cancelled():
+                failed.append(role)
+            elif (error := future.exception()) is not None:
                 failed.append(role)
                 log.warning("model %s failed: %s: %s", role, type(error).__name__, error)
             else:
@@ -328,7 +337,7 @@ class Retriever:
     def popular(self, k: int = 10, exclude: Collection = ()) -> Answer:
         """What has been looked at most of late, in the log that the models learned from."""
         start, gone = time.perf_counter(), set(exclude)
-        rows = [row for row in self._popular_rows if row[0] not in gone and self.catalogue.available(row[0])]
+        rows = (row for row in self._popular_rows if row[0] not in gone and self.catalogue.available(row[0]))
         rows = merging.spread(rows, k, lambda row: self._author(row[0]), self.max_per_author)
         items = tuple(Recommended(item, "popular", score) for item, score in rows)
         spent = 1000 * (time.perf_counter() - start)
@@ -359,8 +368,16 @@ class Retriever:
         weights = getattr(model, "weights_", None)
         if weights is None or not len(session):
             return None
+        try:
+            return self._strongest(model.vocabulary_, weights, item_id, session)
+        except Exception as error:  # a broken explanation breaks no list
+            log.warning("model %s cannot explain: %s: %s", role, type(error).__name__, error)
+            return None
+
+    @staticmethod
+    def _strongest(vocabulary, weights, item_id, session: Sequence):
         clicks = list(dict.fromkeys(reversed(list(session))))  # latest first
-        (column, *indices) = model.vocabulary_.encode([item_id, *clicks])
+        (column, *indices) = vocabulary.encode([item_id, *clicks])
         best, strongest = None, 0.0
         for click, index in zip(clicks, indices, strict=True):
             if column < 0 or index < 0:
@@ -388,4 +405,5 @@ class Retriever:
 
     def close(self) -> None:
         """Give the threads back; a call that is stuck is not waited for."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in self._pools.values():
+            pool.shutdown(wait=False, cancel_futures=True)

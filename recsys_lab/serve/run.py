@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import logging
 import os
@@ -11,14 +12,16 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 import webbrowser
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 PORT = 8000
 TRIES = 20  # ports after the usual one
 SETTINGS = "RECSYS_LAB_DEMO"  # environment variable through which workers are told
+READY_S = 120.0  # for the first answer
 LOOK_S = 1.0  # how often a worker looks for a newer bundle
 MOST_CONNECTIONS = 500
 LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
@@ -47,7 +50,7 @@ def run_demo(options) -> int:
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     from recsys_lab.serve.bundle import BundleError, current, default_folder
-    from recsys_lab.serve.memory import open_store
+    from recsys_lab.serve.memory import StoreError, open_store
     from recsys_lab.serve.poll_run import is_loopback, shown_host
 
     if options.workers < 1:
@@ -61,17 +64,20 @@ def run_demo(options) -> int:
             )
         _obtain(folder, given=bool(options.bundle))
         store = options.session_store or str(Path(scratch, "sessions.sqlite"))
-        with open_store(store) as memory:
-            memory.ready()
-            warning = memory.warning
+        try:
+            with open_store(store) as memory:
+                memory.ready()
+                warning = memory.warning
+        except StoreError as error:
+            raise OSError(str(error)) from None
         port = listener.getsockname()[1]
         code = None if is_loopback(host) else "".join(secrets.choice(LETTERS) for _ in range(6))
         told = {"folder": str(folder), "store": store, "code": code, "host": host}
         address = f"http://{shown_host(host)}:{port}"
-        _announce(address, port, code, options, warning)
-        if not options.no_browser:
-            own = f"http://127.0.0.1:{port}/" if host == "0.0.0.0" else f"{address}/"
-            threading.Timer(1.0, webbrowser.open, [own + (f"?room={code}" if code else "")]).start()
+        lines = _announcement(address, port, code, options, warning)
+        here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+        page = None if options.no_browser else f"http://{shown_host(here)}:{port}/" + (f"?room={code}" if code else "")
+        threading.Thread(target=_tell_when_ready, args=(here, port, lines, page), daemon=True, name="ready").start()
         os.environ[SETTINGS] = json.dumps(told)
         if options.workers > 1:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(Path(scratch, "numbers"))
@@ -101,7 +107,22 @@ def _obtain(folder: Path, given: bool) -> None:
     Bundle.obtain(folder, progress)
 
 
-def _announce(address: str, port: int, code: str | None, options, warning: str | None) -> None:
+def _tell_when_ready(host: str, port: int, lines: list[str], page: str | None) -> None:
+    """Say where the shop is, and open it in the browser, once it answers."""
+    end = time.monotonic() + READY_S
+    while time.monotonic() < end:
+        connection = http.client.HTTPConnection(host, port, timeout=5)
+        with closing(connection), suppress(OSError, http.client.HTTPException):
+            connection.request("GET", "/healthz")
+            if connection.getresponse().status == 200:
+                print(*lines, sep="\n", flush=True)
+                if page:
+                    webbrowser.open(page)
+                return
+        time.sleep(0.1)
+
+
+def _announcement(address: str, port: int, code: str | None, options, warning: str | None) -> list[str]:
     lines = ["", f"The bookshop is open: {address}/"]
     if options.port is None and port != PORT:
         lines.append(f"  (port {PORT} is taken)")
@@ -114,7 +135,7 @@ def _announce(address: str, port: int, code: str | None, options, warning: str |
     if options.session_store:
         lines.append(f"  memory     {masked(options.session_store)}")
     lines += [f"  note       {warning}"] if warning else []
-    print(*lines, "  stop       Ctrl-C", "", sep="\n", flush=True)
+    return [*lines, "  stop       Ctrl-C", ""]
 
 
 def masked(url: str) -> str:
@@ -141,22 +162,28 @@ def _listening(host: str, port: int | None):
     return listening(host, 0)
 
 
-def _serve(listener, workers: int) -> None:
-    import uvicorn
-
-    options = {"access_log": False, "log_level": "warning", "server_header": False, "timeout_graceful_shutdown": 5}
-    options |= {"timeout_keep_alive": 15, "limit_concurrency": MOST_CONNECTIONS, "workers": workers}
-    config = uvicorn.Config("recsys_lab.serve.run:worker", factory=True, **options)
+def _serve(listener, number: int) -> None:
     # uvicorn raises a signal again once it has stopped; being told to end is to tidy up, too
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
-        server = uvicorn.Server(config)
-        if workers == 1:
-            server.run(sockets=[listener])
+        if number == 1:
+            serve_one(listener)
         else:
-            from uvicorn.supervisors import Multiprocess
+            from recsys_lab.serve import workers
 
-            Multiprocess(config, target=server.run, sockets=[listener]).run()
+            workers.run(listener, number, serve_one)
+
+
+def serve_one(listener) -> None:
+    """Serve from this process until it is told to end."""
+    import uvicorn
+
+    from recsys_lab.serve.connections import PatientProtocol
+
+    options = {"access_log": False, "log_level": "warning", "server_header": False, "timeout_graceful_shutdown": 5}
+    options |= {"timeout_keep_alive": 15, "limit_concurrency": MOST_CONNECTIONS, "http": PatientProtocol}
+    config = uvicorn.Config("recsys_lab.serve.run:worker", factory=True, **options)
+    uvicorn.Server(config).run(sockets=[listener])
 
 
 def worker():
@@ -169,7 +196,10 @@ def worker():
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     told = json.loads(os.environ[SETTINGS])
     bundle = Bundle.load(told["folder"])
-    shop = Shop(bundle, open_store(told["store"]), folder=told["folder"])
+    kinds = set(map(type, bundle.catalogue.ids))
+    # an id of another kind, made up by a visitor, would turn all ids of the log into text
+    store = open_store(told["store"], item_type=kinds.pop() if len(kinds) == 1 else None)
+    shop = Shop(bundle, store, folder=told["folder"])
     shop.search("once")  # makes the index of words before somebody waits for it
     shop.retriever.budget_ms, budget = 10_000, shop.retriever.budget_ms
     shop.recommend("first", bundle.history["user_id"].iloc[0] if len(bundle.history) else None)
@@ -184,5 +214,8 @@ def _watch(shop) -> None:
     """Look for a newer bundle now and then."""
     wait = threading.Event()
     while not wait.wait(LOOK_S):
-        if shop.reload_if_new():
-            logging.getLogger(__name__).warning("now serving bundle %s", shop.version)
+        try:
+            if shop.reload_if_new():
+                logging.getLogger(__name__).warning("now serving bundle %s", shop.version)
+        except Exception:  # whatever is wrong with the new one, the next one has to be looked for
+            logging.getLogger(__name__).exception("the new bundle is not taken")

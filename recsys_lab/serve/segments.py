@@ -45,8 +45,9 @@ class Segments:
         names, genres = sorted(genre.unique()), {}
         for s in range(len(by_size)):
             own = read[known[cell == s]].sum(axis=0)
-            lift = (own / own.sum()) / share
-            genres[s] = "; ".join(names[g] for g in np.argsort(-np.where(own > 0, lift, 0), kind="stable")[:N_GENRES])
+            lift = np.divide(own / own.sum(), share, out=np.zeros_like(own), where=own > 0)
+            best = np.argsort(-lift, kind="stable")[:N_GENRES]
+            genres[s] = "; ".join(names[g] for g in best if lift[g] > 0 and names[g])
         table = {
             "user_id": model.user_vocabulary_.decode(known),
             "segment": number[cell],

@@ -59,6 +59,11 @@ class Shop:
     def record(self, events: Sequence[Event]) -> list[str]:
         """Store events.
 
+        Parameters
+        ----------
+        events : sequence of Event
+            With ``timestamp=None`` it happens now; sent again under its id it is the same event, although it is later.
+
         Returns
         -------
         list of str
@@ -72,11 +77,22 @@ class Shop:
         StoreError
             If the store is out of order: nothing was acknowledged.
         """
-        outcomes = self.store.append(events, now=self.clock())
-        return [
-            "unknown_item" if outcome == "stored" and event.item_id not in self.catalogue else outcome
-            for event, outcome in zip(events, outcomes, strict=True)
-        ]
+        now = self.clock()
+        timed = [event if event.timestamp is not None else replace(event, timestamp=now) for event in events]
+        outcomes = self.store.append(timed, now=now)
+        for n, (event, outcome) in enumerate(zip(events, outcomes, strict=True)):
+            if outcome == "stored" and event.item_id not in self.catalogue:
+                outcomes[n] = "unknown_item"
+            elif outcome == "conflict" and event.timestamp is None and self._known_since(event):
+                outcomes[n] = "duplicate"
+        return outcomes
+
+    def _known_since(self, event: Event) -> bool:
+        """Whether the visit holds an event that differs in its time only."""
+        session = self.store.session(event.session_id)
+        known = {e.event_id: e for e in (*session.events, *(session.views or ()), *(session.changes or ()))}
+        before = known.get(event.event_id)
+        return before is not None and replace(before, timestamp=None) == event
 
     def session(self, session_id: str) -> Session:
         """Return what is remembered of a visit; nothing where the store cannot answer."""
@@ -100,7 +116,7 @@ class Shop:
         """
         session, ok = self._remembered(session_id)
         user_id = session.user_id if user_id is None else user_id
-        answer = self.retriever.recommend(session.clicks, k, user_id, exclude=session.basket)
+        answer = self.retriever.recommend(self._sold(session.clicks), k, user_id, exclude=session.basket)
         if ok:
             return answer
         why = "The session memory does not answer, so this is what most people read."
@@ -124,10 +140,11 @@ class Shop:
     def because(self, session_id: str, k: int = 6) -> Answer:
         """Books that go with the one that the visit looked at last, without those it has seen."""
         session = self.session(session_id)
-        if not session.viewed:
+        viewed = self._sold(session.viewed)
+        if not viewed:
             return Answer(version=self.version, why="Nothing was looked at yet.")
-        answer = self.retriever.related(session.viewed[0], k + len(session.viewed))
-        gone = {*session.viewed, *session.basket}
+        answer = self.retriever.related(viewed[0], k + len(viewed))
+        gone = {*viewed, *session.basket}
         return replace(answer, items=tuple(row for row in answer.items if row.item_id not in gone)[:k])
 
     def related(self, item_id, k: int = 6) -> Answer:
@@ -136,7 +153,7 @@ class Shop:
 
     def bought_together(self, item_ids: Sequence, k: int = 6) -> Answer:
         """Items that go with a basket."""
-        return self.retriever.bought_together(list(item_ids), k)
+        return self.retriever.bought_together(self._sold(item_ids), k)
 
     def search(self, q: str, limit: int = 10) -> list:
         """Find items by words."""
@@ -155,6 +172,10 @@ class Shop:
         new = tuple((e.item_id, e.event, pd.Timestamp(e.timestamp, unit="ns", tz="UTC")) for e in reversed(live))
         card = card or UserCard(user_id, ())
         return replace(card, history=new + card.history)
+
+    def known_readers(self, n: int = 6) -> list:
+        """Ids of readers of whom the log knows most."""
+        return self.retriever.bundle.history["user_id"].value_counts(sort=True).index[:n].tolist()
 
     # ---- running --------------------------------------------------------------------------------------------------
 
@@ -193,6 +214,10 @@ class Shop:
         """Give threads and connections back."""
         self.retriever.close()
         self.store.close()
+
+    def _sold(self, item_ids: Sequence) -> list:
+        """Those that the catalogue has: models are not asked about ids that somebody made up."""
+        return [item_id for item_id in item_ids if item_id in self.catalogue]
 
     def _remembered(self, session_id: str) -> tuple[Session, bool]:
         try:

@@ -44,7 +44,9 @@ class Source:
             Padded with -1.
         scores : ndarray of float32
         """
-        scores = self.model.score(sessions, rows)
+        scores = np.asarray(self.model.score(sessions, rows))
+        if scores.shape != (len(rows), len(self.ids)):
+            raise ValueError(f"scores have the shape {scores.shape}, not {(len(rows), len(self.ids))}.")
         listed = top_k(scores, k, above=self.model.floor)
         return listed, np.where(listed >= 0, np.take_along_axis(scores, np.maximum(listed, 0), 1), -np.inf)
 
@@ -82,9 +84,12 @@ class ReaderSource(VectorSource):
         return indices, scores
 
     def before_the_first_click(self, user: int, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Best items for a reader, by index, who has not clicked yet; each shape (k,)."""
-        indices, scores = self.index.search(self.model.user_factors_[user].astype(np.float32)[None], k)
-        return indices[0], scores[0]
+        """Best items for a reader, by index, who has not clicked yet; none of their past; (<= k,) each."""
+        past = self.model.history_[user].indices
+        query = self.model.user_factors_[user].astype(np.float32)
+        indices, scores = (part[0] for part in self.index.search(query[None], k + len(past)))
+        new = ~np.isin(indices, past)
+        return indices[new][:k], scores[new][:k]
 
 
 def source(role: str, model: Recommender, kind: str = "exact") -> Source:
@@ -92,6 +97,12 @@ def source(role: str, model: Recommender, kind: str = "exact") -> Source:
     if not hasattr(model, "item_vectors"):
         return Source(model)
     return ReaderSource(model, kind) if role == "user" else VectorSource(model, kind)
+
+
+def bare(sessions: Sessions) -> Sessions:
+    """Keep the order of the clicks only: in batch and service a list depends on what was looked at, not on when."""
+    n = sessions.n_clicks
+    return replace(sessions, times=np.arange(n), has_time=False, events=np.zeros(n, np.int8))
 
 
 def known_clicks(model: Recommender, clicks, user_id=None) -> Sessions:

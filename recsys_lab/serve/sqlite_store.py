@@ -23,7 +23,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from recsys_lab.serve.memory import Event, Session, SessionStore, StoreError, check_id, check_key, log_frame
+from recsys_lab.serve.event_fields import check_id, check_key, log_frame
+from recsys_lab.serve.memory import Event, Session, SessionStore, StoreError
 
 APPLICATION_ID = 0x72636C73  # marks the file as a session memory
 VERSION = 1

@@ -15,6 +15,7 @@ SHELF = 6
 RECENT = 12
 EVENTS = 30  # of a visit, shown in the drawer
 HISTORY = 40  # rows of a reader's history
+EXAMPLES = 6  # readers to try
 WITH_FOR_YOU = ("home", "search", "book", "basket", "missing")
 WITH_RECENT = ("home", "book", "basket")
 
@@ -128,12 +129,12 @@ class Views:
         if not session.viewed or not answer.items or about is None or self.title(about) is None:
             return None
         title = f"Because you viewed “{self.title(about)}”"
-        return self._shelf("because-shelf", title, "Close to that book alone.", answer)
+        return self._shelf("because-shelf", title, answer.why, answer)
 
     def trending(self, k: int = 6) -> Shelf:
         """Most viewed of late."""
         answer = self.shop.trending(k)
-        return self._shelf("trending", "Trending", "What this shop's visitors look at just now.", answer)
+        return self._shelf("trending", "Trending", answer.why, answer)
 
     def related(self, item) -> Shelf:
         """Books like one."""
@@ -166,9 +167,15 @@ class Views:
             "history_says": f"The newest {len(rows)} of {len(card.history)}." if rest > 0 else "Newest first.",
         }
 
+    def _past(self, row) -> dict:
+        """One row of a reader's history."""
+        item_id, event, when = row
+        words = {"word": reasons.WORDS.get(event, event), "item": self.item(item_id)}
+        return words | {"iso": when.isoformat(), "date": f"{when:%d %b %Y}"}
+
     def example_readers(self) -> list:
-        """Numbers of a few readers that are known."""
-        return []
+        """Numbers of a few readers that are known, those who did most."""
+        return self.shop.known_readers(EXAMPLES)
 
     # ---- the drawer -----------------------------------------------------------------------------------------------
 
