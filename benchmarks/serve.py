@@ -99,14 +99,31 @@ def load(port: int, folder: Path, rate: float, seconds: float, seed: int) -> dic
 
 
 def megabytes(process) -> float:
-    """Memory of a process and its workers that is theirs alone or their share of it (PSS), MiB."""
-    total, pids = 0, [process.pid]
-    for pid in pids:
+    """Memory of a process and its workers that is theirs alone, or their share of it (PSS), MiB."""
+    total = 0
+    for pid in family(process):
         with contextlib.suppress(OSError):
             total += int(re.search(r"^Pss: +(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)[1])
+    return total / 1024
+
+
+def family(process) -> list[int]:
+    """Process ids of a process and of those that it started."""
+    pids = [process.pid]
+    for pid in pids:
+        with contextlib.suppress(OSError):
             for task in Path(f"/proc/{pid}/task").iterdir():
                 pids += map(int, (task / "children").read_text().split())
-    return total / 1024
+    return pids
+
+
+def cpu_seconds(process) -> float:
+    """Processor time that a process and its workers have used."""
+    ticks = 0
+    for pid in family(process):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 # ---- what is measured -----------------------------------------------------------------------------------------------
@@ -121,7 +138,9 @@ def cell(n_items: int, kind: str, workers: int, rate: float, seconds: float) -> 
     folder = serve_shops.obtain(n_items)
     with memory(kind) as store, service(folder, store, workers) as (process, port):
         load(port, folder, rate / 2, WARM_S, seed=1)
+        before = cpu_seconds(process)
         done = load(port, folder, rate, seconds, seed=2)
+        spent = cpu_seconds(process) - before
         most = load(port, folder, 0, CLOSED_S, seed=3)
         ms, used = latencies(done), megabytes(process)
     return {
@@ -132,6 +151,7 @@ def cell(n_items: int, kind: str, workers: int, rate: float, seconds: float) -> 
         "p50 ms": round(float(np.percentile(ms, 50)), 1),
         "p99 ms": round(float(np.percentile(ms, 99)), 1),
         "max ms": round(float(ms.max()), 1),
+        "CPU ms a click": round(1000 * spent / len(ms), 1),
         "stand-ins": f"{100 * done['degraded'] / len(ms):.1f} %",
         "at most, requests/s": round(2 * len(most["done"]) / most["spent"]),
         "MiB": round(used),
@@ -162,8 +182,8 @@ def table(args) -> str:
     what = (
         f"A click is POST /events, acknowledged, then GET /recommendations with 10 books: two requests. {args.rate:g} "
         f"clicks a second arrive at random for {args.seconds:g} s, counted from when they were meant to; then 8 "
-        "visitors click without a pause (at most). Load and service share the cores. A stand-in is a list that went without a "
-        "model that was too slow. MiB: memory of all its processes (PSS)."
+        "visitors click without a pause (at most). Load and service share the cores. A stand-in is a list that went "
+        "without a model that was too slow. CPU and MiB are those of the service's own processes (PSS)."
     )
     return "\n\n".join([what, report.markdown(pd.DataFrame(rows), 1), goal(rows, args.rate)])
 

@@ -1,4 +1,4 @@
-"""The web service in-process: routes, outcomes, errors, limits, who is let in, and what happens when something breaks."""
+"""The web service in-process: routes, outcomes, errors, limits, who is let in, and what happens when parts fail."""
 
 import importlib
 import json
@@ -114,7 +114,7 @@ def test_a_reader_of_this_shop_only_has_a_page(client):
 
 
 def test_items_are_found_and_shown(client):
-    hits = client.get("/items", params={"q": "boook 17 of the sea"}).json()["items"]
+    hits = client.get("/items", params={"q": "bock 17 of the sea"}).json()["items"]
     assert hits[0]["item_id"] == 17 and hits[0]["available"] is True
     assert client.get("/items").json() == {"items": []}
     assert len(client.get("/items", params={"q": "book", "limit": 3}).json()["items"]) == 3

@@ -117,8 +117,9 @@ def test_what_is_unknown_is_empty_or_none(shop):
 
 @pytest.mark.parametrize(
     ("text", "item_id"),
-    [("10", 10), ("99", 99), (10, 10), ("-3", -3), ("", None), ("1e3", None), ("10.0", None), (" 10", None), ("10\n", None),
-     ("0x10", None), ("9" * 18, 10**18 - 1), ("9" * 19, None), ("１０", None), ("nan", None), ("10;", None), (None, None)],
+    [("10", 10), ("99", 99), (10, 10), ("-3", -3), ("", None), ("1e3", None), ("10.0", None), (" 10", None),
+     ("10\n", None), ("0x10", None), ("9" * 18, 10**18 - 1), ("9" * 19, None), ("\uff11\uff10", None), ("nan", None),
+     ("10;", None), (None, None)],
 )  # fmt: skip
 def test_parse_id_of_numbers(shop, text, item_id):
     assert shop.parse_id(text) == item_id

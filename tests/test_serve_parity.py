@@ -1,4 +1,4 @@
-"""Train and serve say the same: a stream of events through the service, and the log that it leaves through the batch path.
+"""Train and serve say the same: events through the service, and the log that they leave through the batch path.
 
 After every event the service is asked for its list. Afterwards all these prefixes go through `Retriever.batch` in one
 go, as an offline evaluation would. What the models were given, and the lists, have to be the same.
@@ -178,7 +178,7 @@ LATE = -DAY // SECOND - 60
 items = st.one_of(st.integers(1, N_BOOKS), st.integers(1, 6), st.sampled_from(UNKNOWN))
 times = st.one_of(st.integers(-300, 0), st.integers(-3, 0), st.sampled_from([LATE, LATE - 1, 600]))
 kinds = st.sampled_from(["view"] * 8 + ["cart", "remove", "purchase", "return"])
-one = st.builds(event, st.sampled_from("aab" "c"), items, times, kinds, st.sampled_from([None, None, "e1", "e2", "e3"]))
+one = st.builds(event, st.sampled_from("aabc"), items, times, kinds, st.sampled_from([None, None, "e1", "e2", "e3"]))
 
 
 @st.composite

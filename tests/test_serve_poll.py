@@ -35,8 +35,8 @@ from recsys_lab.models import ALS, ItemKNN, Popularity, SequentialRules, Session
 from recsys_lab.poll_answers import PollFileError
 from recsys_lab.serve import poll_chart, poll_command, poll_run, poll_text, poll_verdict
 from recsys_lab.serve.catalogue import Catalogue
-from recsys_lab.serve.poll import make_poll_app
 from recsys_lab.serve.guard import BURST, PER_S, Guard
+from recsys_lab.serve.poll import make_poll_app
 from recsys_lab.serve.poll_pages import KEEP_S, PHONE, ROOM, PollSettings
 from recsys_lab.serve.poll_presenter import PRESENTER, qr_svg
 from recsys_lab.serve.poll_report import room_report

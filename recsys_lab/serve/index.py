@@ -250,7 +250,7 @@ def in_blocks(vectors: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.nd
 
 def equal_length(vectors: np.ndarray) -> np.ndarray:
     """Add a number to each vector so that all have the same length, float32, shape (n, d + 1)."""
-    squares = np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64)
+    squares = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
     rest = np.sqrt(np.maximum(squares.max(initial=0) - squares, 0))
     return np.column_stack([vectors, rest.astype(np.float32)])
 
@@ -288,7 +288,7 @@ def kmeans(vectors: np.ndarray, n_cells: int, seed: int = 0, n_rounds: int = 10)
 
 def nearest(vectors: np.ndarray, centres: np.ndarray) -> np.ndarray:
     """Number of the nearest centre of each vector, int64, shape (n,)."""
-    half = np.einsum("cd,cd->c", centres, centres) / 2
+    half = np.einsum("ij,ij->i", centres, centres) / 2
     cell = np.empty(len(vectors), np.int64)
     for start in range(0, len(vectors), BLOCK):
         block = vectors[start : start + BLOCK]

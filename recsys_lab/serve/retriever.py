@@ -8,93 +8,25 @@ model answers within the budget: a page is never broken by a model.
 from __future__ import annotations
 
 import itertools
-import logging
-import threading
 import time
-from collections.abc import Collection, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from recsys_lab.interactions import Sessions
 from recsys_lab.serve import merging
+from recsys_lab.serve.answers import Answer, Recommended, UserCard
 from recsys_lab.serve.bundle import Bundle
+from recsys_lab.serve.calls import Calls
+from recsys_lab.serve.explaining import speaking_clicks
 from recsys_lab.serve.sources import Source, bare, known_clicks, source
 
-log = logging.getLogger(__name__)
 #: Who takes part in "for you", in this order, and with which weight. Chosen on the bookshop's last weeks
 #: (benchmarks/retrieval.py): readers' taste added to a visit that has begun made lists worse, so it speaks before only.
 WEIGHTS = {"session": 1.0, "neighbours": 1.0}
 BEFORE = "user"  # who speaks for a known reader of whose visit the others can say nothing
-MOST_STUCK = 2  # calls of a model that have not come back, above which it is not asked
-THREADS = 4  # a model: one that is stuck takes none from the others
-
-
-@dataclass(frozen=True, slots=True)
-class Recommended:
-    """One place of a list.
-
-    Attributes
-    ----------
-    item_id : int or str
-    source : str
-        Which model put it there: "session", "neighbours", "user", "popular", "related", "together" or "trending".
-    score : float
-        By which it was ranked; comparable within one list only.
-    because : int, str or None
-        The click that speaks most for it.
-    """
-
-    item_id: int | str
-    source: str
-    score: float
-    because: int | str | None = None
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A list, and how it came about.
-
-    Attributes
-    ----------
-    items : tuple of Recommended
-        Best first.
-    source : str
-        What led: the source of the strongest model that answered; "popular" where none did.
-    degraded : bool
-        Whether a model that should have answered did not: it failed, was too slow or is missing.
-    why : str
-        One sentence for a person.
-    milliseconds : float
-    timings : dict of str to float
-        Milliseconds of each model that was asked.
-    version : str
-        Of the bundle.
-    """
-
-    items: tuple[Recommended, ...] = ()
-    source: str = "popular"
-    degraded: bool = False
-    why: str = ""
-    milliseconds: float = 0.0
-    timings: dict[str, float] = field(default_factory=dict)
-    version: str = ""
-
-    @property
-    def ids(self) -> tuple:
-        """Item ids, best first."""
-        return tuple(row.item_id for row in self.items)
-
-
-@dataclass(frozen=True)
-class UserCard:
-    """What is known of a reader: `history` (newest first: item_id, event, timestamp), `segment`, its `genres`."""
-
-    user_id: int | str
-    history: tuple
-    segment: int | None = None
-    genres: tuple[str, ...] = ()
 
 
 class Retriever:
@@ -129,9 +61,8 @@ class Retriever:
         order = np.argsort(-scores, kind="stable")
         rows = zip(popular.vocabulary_.decode(order).tolist(), scores[order].tolist(), strict=True)
         self._popular_rows = [row for row in rows if row[1] > 0]
-        roles = {*bundle.models, *asked}
-        self._pools = {role: ThreadPoolExecutor(THREADS, thread_name_prefix=f"model-{role}") for role in roles}
-        self._stuck, self._lock = dict.fromkeys(roles, 0), threading.Lock()
+        self._calls = Calls({*bundle.models, *asked})
+        self._stuck = self._calls.stuck
         self._user_rows = None
 
     # ---- for you --------------------------------------------------------------------------------------------------
@@ -161,13 +92,13 @@ class Retriever:
         rows = self._list(lists, k, {*session, *exclude})
         led = next((role for role in (*self.weights, BEFORE) if role in lists), "popular")
         led = led if any(s != "popular" for _, _, s in rows) else "popular"
-        items = tuple(Recommended(i, s, score, self._speaks_for(i, session)) for i, score, s in rows)
+        items = self._explained(rows, session, "related")
         why = self._why(led, session, user_id, bool(failed))
         spent = 1000 * (time.perf_counter() - start)
         return Answer(items, led, bool(failed), why, spent, timings, self.version)
 
     def _proposals(self, roles, session: list, user_id, start: float) -> tuple[dict[str, list], dict, list[str]]:
-        tasks = {role: (self._candidates, role, session, user_id) for role in roles}
+        tasks = {role: partial(self._candidates, role, session, user_id) for role in roles}
         proposed, timings, failed = self._ask(tasks, start)
         return {role: proposed[role] for role in roles if proposed.get(role)}, timings, failed
 
@@ -247,69 +178,33 @@ class Retriever:
         item = self.catalogue.get(item_id)
         return item.author if item else ""
 
-    # ---- asking models --------------------------------------------------------------------------------------------
+    def _ask(self, tasks: dict[str, Callable], start: float) -> tuple[dict, dict[str, float], list[str]]:
+        """Ask the models that are there, in what is left of the budget: see `Calls.ask`."""
+        missing = [role for role in tasks if role not in self.bundle.models]
+        there = {role: task for role, task in tasks.items() if role in self.bundle.models}
+        answers, timings, failed = self._calls.ask(there, self.budget_ms / 1000 - (time.perf_counter() - start))
+        return answers, timings, missing + failed
 
-    def _ask(self, tasks: dict[str, tuple], start: float) -> tuple[dict, dict[str, float], list[str]]:
-        """Run tasks side by side within the budget: what came back, milliseconds of each, and who failed."""
-        running: dict[str, Future] = {}
-        timings: dict[str, float] = {}
-        failed = []
-        for role, task in tasks.items():
-            if role not in self.bundle.models or self._stuck[role] >= MOST_STUCK:
-                failed.append(role)
-                continue
-            try:
-                running[role] = self._pools[role].submit(self._timed, role, timings, *task)
-            except RuntimeError:  # closed meanwhile
-                failed.append(role)
-        left = self.budget_ms / 1000 - (time.perf_counter() - start)
-        wait(running.values(), timeout=max(0.0, left))
-        answers = {}
-        for role, future in running.items():
-            if not future.done():
-                failed.append(role)
-                self._note_stuck(role, future)
-            elif future.cancelled():
-                failed.append(role)
-            elif (error := future.exception()) is not None:
-                failed.append(role)
-                log.warning("model %s failed: %s: %s", role, type(error).__name__, error)
-            else:
-                answers[role] = future.result()
-        return answers, {role: timings[role] for role in answers}, failed
+    def _explained(self, rows: list[tuple], session: Sequence, role: str) -> tuple[Recommended, ...]:
+        """Rows (item, score, source) with the click that speaks for each of them."""
+        model = self.bundle.models.get(role)
+        clicks = speaking_clicks(model, [item for item, _, _ in rows], session)
+        return tuple(Recommended(i, s, score, c) for (i, score, s), c in zip(rows, clicks, strict=True))
 
-    def _timed(self, role: str, timings: dict, function, *arguments):
-        start = time.perf_counter()
-        answer = function(*arguments)
-        timings[role] = 1000 * (time.perf_counter() - start)
-        return answer
-
-    def _note_stuck(self, role: str, future: Future) -> None:
-        """Count a call that is too late until it comes back; if it has not even begun, take it away."""
-        if future.cancel():
-            return
-        log.warning("model %s did not answer within %g ms", role, self.budget_ms)
-        with self._lock:
-            self._stuck[role] += 1
-
-        def back(_):
-            with self._lock:
-                self._stuck[role] -= 1
-
-        future.add_done_callback(back)
+    # ---- other lists ----------------------------------------------------------------------------------------------
 
     def _one(self, role: str, items: Sequence, k: int, why: str, fill: bool) -> Answer:
         """A list of one model for a set of items, such as "related"; popular ones where it fails."""
         start = time.perf_counter()
-        proposed, timings, failed = self._ask({role: (self._scored, role, list(items))}, start)
+        proposed, timings, failed = self._ask({role: partial(self._scored, role, list(items))}, start)
         gone = set(items)
         found = [row for row in proposed.get(role, []) if row[0] not in gone and self.catalogue.available(row[0])]
-        rows = [Recommended(i, role, score, self._speaks_for(i, items, role)) for i, score in found[:k]]
+        rows = self._explained([(item, score, role) for item, score in found[: max(0, k)]], items, role)
         led = role
         if failed or (fill and not rows):
             led, why = "popular", "The model has nothing to say here, so this is what most people read."
             rows = self.popular(k, exclude=items).items
-        return Answer(tuple(rows), led, bool(failed), why, 1000 * (time.perf_counter() - start), timings, self.version)
+        return Answer(rows, led, bool(failed), why, 1000 * (time.perf_counter() - start), timings, self.version)
 
     def _scored(self, role: str, items: list) -> list[tuple]:
         model = self.bundle.models[role]
@@ -319,8 +214,6 @@ class Retriever:
         indices, scores = Source(model).best(clicks, np.array([clicks.n_clicks - 1]), self.n_candidates)
         keep = indices[0] >= 0
         return list(zip(model.vocabulary_.decode(indices[0][keep]).tolist(), scores[0][keep].tolist(), strict=True))
-
-    # ---- other lists ----------------------------------------------------------------------------------------------
 
     def related(self, item_id, k: int = 6) -> Answer:
         """Items that are looked at together with one."""
@@ -358,37 +251,6 @@ class Retriever:
 
     # ---- words ----------------------------------------------------------------------------------------------------
 
-    def _speaks_for(self, item_id, session: Sequence, role: str = "related"):
-        """The click whose weight for an item is largest, the latest of equal ones; None where none has any.
-
-        Weights are those of the item-to-item model "related" (or "together"): plain, the same for every list, and they
-        can be looked up. They say which click goes with the item, not what the model computed.
-        """
-        model = self.bundle.models.get(role)
-        weights = getattr(model, "weights_", None)
-        if weights is None or not len(session):
-            return None
-        try:
-            return self._strongest(model.vocabulary_, weights, item_id, session)
-        except Exception as error:  # a broken explanation breaks no list
-            log.warning("model %s cannot explain: %s: %s", role, type(error).__name__, error)
-            return None
-
-    @staticmethod
-    def _strongest(vocabulary, weights, item_id, session: Sequence):
-        clicks = list(dict.fromkeys(reversed(list(session))))  # latest first
-        (column, *indices) = vocabulary.encode([item_id, *clicks])
-        best, strongest = None, 0.0
-        for click, index in zip(clicks, indices, strict=True):
-            if column < 0 or index < 0:
-                continue
-            start, end = weights.indptr[index], weights.indptr[index + 1]
-            place = np.flatnonzero(weights.indices[start:end] == column)
-            weight = weights.data[start + place[0]] if len(place) else 0.0
-            if weight > strongest:
-                best, strongest = click, weight
-        return best
-
     def _why(self, led: str, session: list, user_id, failed: bool) -> str:
         n = len(session)
         visit = "the book" if n == 1 else f"the {n} books"
@@ -405,5 +267,4 @@ class Retriever:
 
     def close(self) -> None:
         """Give the threads back; a call that is stuck is not waited for."""
-        for pool in self._pools.values():
-            pool.shutdown(wait=False, cancel_futures=True)
+        self._calls.close()

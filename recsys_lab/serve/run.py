@@ -6,6 +6,7 @@ import http.client
 import json
 import logging
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -147,7 +148,8 @@ def masked(url: str) -> str:
     'redis://me:***@host:6379/0'
     """
     password = urlsplit(url).password if "://" in url else None
-    return url.replace(f":{password}@", ":***@") if password else url
+    url = url.replace(f":{password}@", ":***@") if password else url
+    return re.sub(r"(?<=[?&]password=)[^&]*", "***", url)  # redis-py takes it there too
 
 
 def _listening(host: str, port: int | None):
