@@ -61,7 +61,7 @@ def items(n_items: int) -> pd.DataFrame:
     """Make the catalogue."""
     rng, ids = np.random.default_rng(2), np.arange(1, n_items + 1)
     words = np.array(
-        [f"{a}{b}" for a in ("mo", "ka", "ri", "te", "lu", "sa", "no", "vi") for b in ("ra", "len", "dor", "mi")]
+        [f"{a}{b}" for a in ("mo", "ka", "ri", "ta", "lu", "sa", "no", "vi") for b in ("ra", "len", "dor", "mi")]
     )
     title = [" ".join(row) for row in words[rng.integers(0, len(words), (n_items, 3))]]
     table = pd.DataFrame({"item_id": ids, "title": title, "author": [f"Author {i}" for i in ids // 4]})

@@ -91,7 +91,7 @@ def poll() -> Board:
             board.raw(f'<circle cx="{x + 48}" cy="{y + 78}" r="12" fill="{GREEN}"/>')
             board.text(x + 48, y + 85, "✓", 18, fill=PAPER, bold=True)
     board.box(165, 318, 160, 44, "Send", SMALL, fill=BLUE, ink=PAPER, bold=True)
-    board.box(520, 45, 300, 300, "the code\nstands on the\nsecond window", TEXT, fill=PAPER, dash="10 8")
+    board.box(520, 45, 300, 300, "the code\nstands in the\nsecond window", TEXT, fill=PAPER, dash="10 8")
     board.text(520, 395, "Started with:  recsys-lab poll", TEXT, anchor="start", bold=True)
     return board.line((500, 195), (385, 195))
 
@@ -122,13 +122,13 @@ def goals() -> Board:
     board = Board(
         "Two overlapping circles: what the visitor wants, what the shop wants, and between them what both want."
     )
-    board.raw(f'<circle cx="430" cy="250" r="245" fill="{SKY}" stroke="{BLUE}" stroke-width="3"/>')
+    board.raw(f'<circle cx="440" cy="250" r="245" fill="{SKY}" stroke="{BLUE}" stroke-width="3"/>')
     board.raw(
-        f'<circle cx="730" cy="250" r="245" fill="{YELLOW}" fill-opacity=".75" stroke="{ORANGE}" stroke-width="3"/>'
+        f'<circle cx="720" cy="250" r="245" fill="{YELLOW}" fill-opacity=".75" stroke="{ORANGE}" stroke-width="3"/>'
     )
-    board.text(320, 95, "the visitor", 28, bold=True, fill=BLUE).text(840, 95, "the shop", 28, bold=True, fill=ORANGE)
-    board.text(325, 175, "find it fast\ndiscover something\nnot be nagged\nnot be watched", TEXT)
-    board.text(838, 175, "sell today\nempty the stock\nearn a margin\nkeep the customer", TEXT)
+    board.text(345, 120, "the visitor", 28, bold=True, fill=BLUE).text(820, 120, "the shop", 28, bold=True, fill=ORANGE)
+    board.text(338, 200, "find it fast\ndiscover something\nnot be nagged\nnot be watched", TEXT)
+    board.text(825, 200, "sell today\nempty the stock\nearn a margin\nkeep the customer", TEXT)
     return board.text(580, 215, "a book\nthat gets read,\nnot sent back", 22, bold=True)
 
 

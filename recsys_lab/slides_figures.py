@@ -19,15 +19,15 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-from recsys_lab import building, capabilities, records, slides_capture
+from recsys_lab import building, capabilities, plots, records, slides_capture
 from recsys_lab.download import cache_folder
 from recsys_lab.notebook_run import execute
 from recsys_lab.slides_text import SlideError
 from recsys_lab.sources import Lab, digest
 
 IMAGE = re.compile(r'<img [^>]*alt="([^"]*)" src="data:image/png;base64,([^"]*)"')
-#: Size (pt) of the smallest letters in a stored picture, as far as one can say.
-STORED_LETTERS = 10.0
+#: Size (pt) of the smallest letters in a stored picture, as far as one can say, as if it had the dots of ours.
+STORED_LETTERS = 10.0 * plots.DPI / slides_capture.DPI
 BEGIN = "from recsys_lab import slides_capture as _capture; _capture.begin()\n"
 
 

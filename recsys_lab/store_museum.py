@@ -193,8 +193,7 @@ class ItemsOnce(Broken):
 
     def clicks(self, session) -> list:
         """Return each item once."""
-        seen = {event[1]: event for event in reversed(in_order(once(self.of(session))))}
-        return [event[1] for event in self.cut(in_order(seen.values()))]
+        return self.cut(list(dict.fromkeys(event[1] for event in in_order(once(self.of(session))))))
 
 
 class Mixed(Broken):

@@ -235,7 +235,7 @@ PROOF["store_is_sound"] = Proof(
         (lambda make, e, b: len(e) > 0, "can never fail"),
         (_by_hand_with(change=_unique), "sent twice"),
         (_by_hand_with(change=lambda s: sorted(s, key=lambda e: e[2])), "comes late"),
-        (_by_hand_with(change=lambda s: [(e[0], e[3], *e[2:]) for e in s]), "second time"),
+        (_by_hand_with(change=lambda s: [(e[0], 99 - e[3], *e[2:]) for e in s]), "second time"),
         (_by_hand_with(change=lambda s: s[:8]), "more than five"),
         (_by_hand_with(names="a", change=lambda s: [("a", *e[1:]) for e in s]), "only one session"),
         (_by_hand_with(lambda a, b: set(a) == set(b)), "False"),

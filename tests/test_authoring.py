@@ -520,7 +520,9 @@ def run_setup(monkeypatch):
 def test_on_colab_the_edition_is_installed_and_nothing_else_replaced(run_setup):
     error, told = run_setup("v0.2.0", on_colab=True)
     assert error is None
-    assert told == ['install -q --no-deps implicit rapidfuzz "recsys-lab @ git+https://github.com/someone/course@v0.2.0"']
+    assert told == [
+        'install -q --no-deps implicit rapidfuzz "recsys-lab @ git+https://github.com/someone/course@v0.2.0"'
+    ]
 
 
 def test_an_install_that_failed_does_not_go_unnoticed(run_setup, capsys):

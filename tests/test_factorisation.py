@@ -250,6 +250,9 @@ def test_queries_times_item_vectors_is_the_score(kind):
     queries = model.queries(sessions.recode(catalogue), rows)
     np.testing.assert_allclose(queries @ vectors[:15].T, scores[:, :15], rtol=1e-5, atol=1e-6)
     assert np.isneginf(scores[:, 15:]).all()
+    of_rows = model.user_factors_ @ model.item_factors_[:15].T + getattr(model, "item_biases_", np.zeros(17))[:15]
+    readers = model.reader_queries(np.arange(len(model.user_factors_)))
+    np.testing.assert_allclose(readers @ vectors[:15].T, of_rows, rtol=1e-4, atol=1e-5)
     for row in (0, 7, 100):  # whatever else is asked
         np.testing.assert_array_equal(model.queries(sessions.recode(catalogue), rows[[row]])[0], queries[row])
 

@@ -281,6 +281,23 @@ def test_a_known_reader_without_a_click(shop):
     assert shop.recommend([8], 5, 3).ids == shop.recommend([8], 5).ids  # a visit that has begun speaks for itself
 
 
+def test_readers_of_another_factorisation():
+    """BPR ranks with biases, which an index must not lose."""
+    small = tiny_shop.bundle()
+    bpr = models.BPR(factors=4, learning_rate=0.1, iterations=40, by="user")
+    log = Sessions.from_frame(tiny_shop.events(), validate=False).only("view")
+    other = retriever(
+        Bundle({**small.models, "user": bpr.fit(log)}, small.catalogue, small.history), max_per_author=None
+    )
+    (number,) = bpr.user_vocabulary_.encode([3])
+    scores = bpr.item_factors_ @ bpr.user_factors_[number] + bpr.item_biases_
+    scores[bpr.history_[number].indices] = -np.inf  # what a reader had already
+    right = bpr.vocabulary_.decode(np.argsort(-scores, kind="stable")[:5])
+    answer = other.recommend([], 5, 3)
+    assert (answer.source, answer.degraded, list(answer.ids)) == ("user", False, right.tolist())
+    other.close()
+
+
 def test_answers_say_how_they_came_about(shop):
     answer = shop.recommend([3, 4], 5)
     assert set(answer.timings) == {"session", "neighbours"} and all(ms >= 0 for ms in answer.timings.values())

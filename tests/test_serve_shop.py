@@ -214,3 +214,17 @@ def test_a_password_is_masked(url, shown):
 def test_the_small_shop_is_one():
     assert len(tiny_shop.books()) == N_BOOKS
     assert json.loads(json.dumps(sorted(tiny_shop.bundle().models))) == sorted(tiny_shop.roles())
+
+
+@pytest.mark.parametrize(("seconds", "counted"), [(0.0, 3), (0.06, 1)])
+def test_where_counting_what_is_trending_is_slow_it_is_done_seldom(shop, monkeypatch, seconds, counted):
+    asked = []
+
+    def slow(since, k):
+        asked.append(k)
+        threading.Event().wait(seconds)
+        return [(9, 4)]
+
+    monkeypatch.setattr(shop.store, "trending", slow)
+    assert [shop.trending(5).ids[0] for _ in range(3)] == [9, 9, 9]
+    assert len(asked) == counted

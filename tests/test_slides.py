@@ -30,7 +30,11 @@ QUESTIONS = """
 #
 # ## The end
 """
+EXERCISE = "# ### Exercise 7.1 · Double\n"
 LAB = SOURCE.replace("#\n# ## The end\n", "#" + QUESTIONS).replace(
+    EXERCISE, f"{EXERCISE}#\n# *5 minutes, easy.* Twice.\n"
+)
+LAB = LAB.replace(
     'print("the same each time")',
     'print("the same each time")\n\n# %%\nfrom matplotlib import pyplot as plt\n\nfrom recsys_lab import plots\n\n'
     'figure, axes = plt.subplots()\naxes.plot([1, 2])\nplots.show(figure, "A rising line & more.")',
@@ -199,6 +203,7 @@ def test_a_deck_says_what_its_lab_says(course):
     assert re.search(
         r'<img alt="A rising line &amp; more." data-letters="[\d.]+" src="data:image/svg\+xml;base64,', page
     )
+    assert "| 7.1 | Double | 5 minutes | easy |" in page
     assert "Why 42.1?" in page and "Because of 42." in page
     assert "{{" not in page
     assert slides.check(course) == []
@@ -271,7 +276,8 @@ def test_a_page_without_source_and_a_missing_page_are_found(course):
         ("lab07.answer }}.", "lab09.answer }}.", "there is no lab 09"),
         ("A rising line }}", "A falling line }}", "no figure's text begins with 'A falling line'"),
         ("figure lab07", "figure", "has to name a lab"),
-        ("{{ exercises lab07 }}", "{{ drawing nothing }}", "no drawing 'nothing'; there are attribution"),
+        ("{{ exercises lab07 }}", "{{ exercises lab08 }}", "there is no lab 08"),
+        ("{{ exercises lab07 }}", "{{ drawing nothing }}", "no drawing 'nothing'; there are alternate"),
         ("It is {{", "It is 42.1, {{", "slide 1: '42.1' is typed by hand"),
     ],
 )

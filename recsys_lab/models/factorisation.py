@@ -134,6 +134,11 @@ class Factorisation(Recommender):
         """
         return self._vectors(self._seen(sessions, rows))
 
+    def reader_queries(self, rows) -> np.ndarray:
+        """Learned vectors of users (or sessions) by index, for `item_vectors`: float32, shape (n_rows, width)."""
+        self._check_fitted()
+        return self.user_factors_[rows]
+
     @property
     def _items64(self) -> np.ndarray:
         """The item factors in double precision, made once: for one row at a time that would be most of the work."""
@@ -318,7 +323,15 @@ class BPR(Factorisation):
 
     def queries(self, sessions: Sessions, rows: np.ndarray) -> np.ndarray:
         """As `Factorisation.queries`, with a 1 last for the bias."""
-        return np.pad(super().queries(sessions, rows), ((0, 0), (0, 1)), constant_values=1)
+        return _with_one(super().queries(sessions, rows))
+
+    def reader_queries(self, rows) -> np.ndarray:
+        """As `Factorisation.reader_queries`, with a 1 last for the bias."""
+        return _with_one(super().reader_queries(rows))
+
+
+def _with_one(vectors: np.ndarray) -> np.ndarray:
+    return np.pad(vectors, ((0, 0), (0, 1)), constant_values=1)
 
 
 def fold_in(confidences: sparse.csr_matrix, item_factors: np.ndarray, gram: np.ndarray) -> np.ndarray:

@@ -53,7 +53,7 @@ class Calls:
         timings : dict of str to float
             Milliseconds of each of them, without the time that it waited for a thread.
         failed : list of str
-            The others: each has been logged.
+            The others. That a call failed or is too late is logged.
         """
         running: dict[str, Future] = {}
         failed = []
@@ -121,17 +121,20 @@ class Threads:
 def _run(work: queue.SimpleQueue) -> None:
     """Do one task after the other until there is a None."""
     while (given := work.get()) is not None:
-        future, task = given
-        if not future.set_running_or_notify_cancel():
-            continue
-        start = time.perf_counter()
-        try:
-            answer = task()
-        except BaseException as error:
-            future.set_exception(error)
-        else:
-            future.set_result((answer, 1000 * (time.perf_counter() - start)))
-        del given, future, task  # what was asked is not kept until the next question
+        _do(*given)
+        del given  # what was asked is not kept until the next question
+
+
+def _do(future: Future, task: Callable) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    start = time.perf_counter()
+    try:
+        answer = task()
+    except BaseException as error:
+        future.set_exception(error)
+    else:
+        future.set_result((answer, 1000 * (time.perf_counter() - start)))
 
 
 def _end(work: queue.SimpleQueue, n: int) -> None:

@@ -8,6 +8,7 @@ and the first one some seconds after the connection was made. Bodies are watched
 from __future__ import annotations
 
 import json
+import socket
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -22,8 +23,13 @@ class PatientProtocol(H11Protocol):
     _clock = None
 
     def connection_made(self, transport) -> None:
-        """Start the clock with the connection."""
+        """Start the clock with the connection, and have answers sent at once."""
         super().connection_made(transport)
+        # uvicorn writes head and body one after the other. Without this the body waits for the other side to confirm
+        # the head, which it does after 40 ms. asyncio sets it only on sockets that were made with protocol IPPROTO_TCP.
+        connection = transport.get_extra_info("socket")
+        if connection is not None and connection.family != getattr(socket, "AF_UNIX", None):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._start_clock()
 
     def data_received(self, data: bytes) -> None:

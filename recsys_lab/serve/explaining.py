@@ -1,7 +1,7 @@
 """Why an item is in a list: the click that goes with it best.
 
-The weights are those of an item-to-item model: plain, the same for every list, and they can be looked up. They say which
-click goes with the item, not what a network computed.
+The weights are those of an item-to-item model: plain, the same for every list, and they can be looked up. They say
+which click goes with the item, not what a network computed.
 """
 
 from __future__ import annotations

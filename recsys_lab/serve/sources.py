@@ -86,8 +86,8 @@ class ReaderSource(VectorSource):
     def before_the_first_click(self, user: int, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Best items for a reader, by index, who has not clicked yet; none of their past; (<= k,) each."""
         past = self.model.history_[user].indices
-        query = self.model.user_factors_[user].astype(np.float32)
-        indices, scores = (part[0] for part in self.index.search(query[None], k + len(past)))
+        query = self.model.reader_queries([user]).astype(np.float32)
+        indices, scores = (part[0] for part in self.index.search(query, k + len(past)))
         new = ~np.isin(indices, past)
         return indices[new][:k], scores[new][:k]
 
