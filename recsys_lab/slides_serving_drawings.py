@@ -118,24 +118,6 @@ def experiment() -> Board:
     return board.text(1000, 330, "with its interval", TEXT)
 
 
-def ways() -> Board:
-    """Four answers to the question which model is best, from cheap to dear."""
-    board = Board(
-        "Four steps: offline recall, an A/A test, an A/B test, true value; each closer to what counts, and dearer."
-    )
-    steps = (
-        ("offline", "clicks of the past", SKY, BLUE),
-        ("A/A test", "is the scale right?", SKY, BLUE),
-        ("A/B test", "visitors of today", YELLOW, ORANGE),
-        ("true value", "known in a simulation", MINT, GREEN),
-    )
-    for place, (name, what, fill, edge) in enumerate(steps):
-        x, height = place * 295, 150 + place * 90
-        board.box(x, 440 - height, 270, height, fill=fill, edge=edge)
-        board.text(x + 135, 375, name, 30, bold=True).text(x + 135, 412, what, SMALL)
-    return board.line((0, 475), (1150, 475)).text(20, 250, "cheap, early, biased", TEXT, anchor="start", fill=MUTED)
-
-
 def judges() -> Board:
     """One ranker, two judges."""
     board = Board(
@@ -155,4 +137,4 @@ def judges() -> Board:
     return board.text(960, 255, "who is asked decides who wins", SMALL, fill=MUTED)
 
 
-DRAWINGS = {board.__name__: board for board in (fallback, nearest, memory, parity, breaks, experiment, ways, judges)}
+DRAWINGS = {board.__name__: board for board in (fallback, nearest, memory, parity, breaks, experiment, judges)}
