@@ -19,6 +19,7 @@ from collections import deque
 import numpy as np
 
 ACTIVE = 200  # visits that go on at the same time
+REUSE_S = 5.0  # how long an idle connection is used again
 CLOSED = 8  # visitors of a closed loop
 
 
@@ -55,7 +56,7 @@ class Client:
 
     async def click(self, session: str, item: int) -> dict:
         """Post the event, ask for the list."""
-        reader, writer = self.idle.pop() if self.idle else await asyncio.open_connection("127.0.0.1", self.port)
+        reader, writer = await self._connection()
         body = json.dumps({"session_id": session, "item_id": item}).encode()
         head = (
             f"POST /events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
@@ -64,8 +65,17 @@ class Client:
         outcome = (await self._answer(reader))["outcomes"]
         writer.write(f"GET /recommendations?session_id={session}&k=10 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         answer = await self._answer(reader)
-        self.idle.append((reader, writer))
+        self.idle.append((time.perf_counter(), reader, writer))
         return {"stored": outcome == ["stored"], "degraded": answer["degraded"] or len(answer["items"]) != 10}
+
+    async def _connection(self):
+        """The one used last, or a new one: the service closes what is idle for long, as clients know."""
+        while self.idle:
+            used, reader, writer = self.idle.pop()
+            if time.perf_counter() - used < REUSE_S:
+                return reader, writer
+            writer.close()
+        return await asyncio.open_connection("127.0.0.1", self.port)
 
     async def _answer(self, reader) -> dict:
         head = await reader.readuntil(b"\r\n\r\n")

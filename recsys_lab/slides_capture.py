@@ -49,11 +49,13 @@ def drawn(figure) -> tuple[str, bytes, float]:
     letters = enlarge(figure)
     data = io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": "recsys-lab", "svg.fonttype": "path"}):
-        figure.savefig(data, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+        figure.savefig(
+            data, format="svg", **crop(figure), metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
+        )
     if len(data.getvalue()) <= LARGEST:
         return "svg", data.getvalue(), letters
     data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=DPI, metadata={"Software": None})
+    figure.savefig(data, format="png", dpi=DPI, **crop(figure), metadata={"Software": None})
     return "png", data.getvalue(), letters
 
 
@@ -72,11 +74,20 @@ def enlarge(figure) -> float:
         for text, points in fonts.items():
             text.set_fontsize(max(points, smallest))
         figure.canvas.draw()
-        inside, now = figure.get_tightbbox(), figure.get_size_inches()
-        whole = inside.x0 > -0.02 and inside.y0 > -0.02 and inside.x1 < now[0] + 0.02 and inside.y1 < now[1] + 0.02
-        if whole and collisions(figure) <= before:
+        if is_whole(figure) and collisions(figure) <= before:
             break
     return min(text.get_fontsize() for text in words(figure))
+
+
+def is_whole(figure) -> bool:
+    """Whether nothing of a figure is cut off at its edges."""
+    inside, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    return min(inside.x0, inside.y0) > -0.02 and inside.x1 < width + 0.02 and inside.y1 < height + 0.02
+
+
+def crop(figure) -> dict:
+    """Return how to save a figure: with room for what would be cut off, if there is such a thing."""
+    return {} if is_whole(figure) else {"bbox_inches": "tight"}
 
 
 def collisions(figure) -> int:

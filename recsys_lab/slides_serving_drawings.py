@@ -76,30 +76,6 @@ def parity() -> Board:
     return board.text(985, 265, "=", 60, bold=True)
 
 
-def breaks() -> Board:
-    """Three ways in which a store breaks what a model reads."""
-    board = Board(
-        "What a model should read, and three broken stores: wrong order, cut at the wrong end, filled up with blanks."
-    )
-    rows = (
-        ("right", GREEN, ("Dune", "Foundation", "Neuromancer")),
-        ("wrong order", RED, ("Neuromancer", "Foundation", "Dune")),
-        ("cut at the wrong end", RED, ("Dune", "Foundation")),
-        ("filled up with blanks", RED, (None, "Dune", "Foundation", "Neuromancer")),
-    )
-    for place, (name, colour, titles) in enumerate(rows):
-        y = place * 125
-        board.text(120, y + 68, name, 28, anchor="start", bold=True, fill=colour)
-        for column, title in enumerate(titles):
-            x = 520 + column * 110
-            if title is None:
-                board.box(x, y + 5, 72, 106, "0", 40, fill=PAPER, dash="7 5", ink=MUTED, r=4)
-            else:
-                board.book(x, y + 3, books(title)[0], 74)
-        board.text(1010, y + 72, "✓" if colour == GREEN else "✗", 48, fill=colour, bold=True)
-    return board
-
-
 def experiment() -> Board:
     """Visitors are split by a hash, each arm has its model, the difference has an interval."""
     board = Board(
@@ -118,23 +94,4 @@ def experiment() -> Board:
     return board.text(1000, 330, "with its interval", TEXT)
 
 
-def judges() -> Board:
-    """One ranker, two judges."""
-    board = Board(
-        "Two lists and two judges: the one who counts revenue prefers the first, the "
-        "one who counts discovery the second."
-    )
-    lists = (
-        ("list 1", ("Sapiens", "The Hobbit", "Gone Girl")),
-        ("list 2", ("Solaris", "Persepolis", "Silent Spring")),
-    )
-    for row, (name, titles) in enumerate(lists):
-        y = 20 + row * 250
-        board.text(0, y + 115, name, 28, anchor="start", bold=True).books(140, y, books(*titles), 130, 20)
-    board.box(780, 50, 360, 130, "clicks say: 1", 28, fill=YELLOW, edge=ORANGE, bold=True)
-    board.box(780, 310, 360, 130, "purchases say: 2", 28, fill=MINT, edge=GREEN, bold=True)
-    board.line((600, 115), (776, 115)).line((600, 375), (776, 375))
-    return board.text(960, 255, "who is asked decides who wins", SMALL, fill=MUTED)
-
-
-DRAWINGS = {board.__name__: board for board in (fallback, nearest, memory, parity, breaks, experiment, judges)}
+DRAWINGS = {board.__name__: board for board in (fallback, nearest, memory, parity, experiment)}

@@ -8,7 +8,7 @@ event at a time; its subclasses are sound too, in another way, or have one mista
 An event is a tuple ``(session, item, time, event_id)``; a session's clicks are its items, oldest first:
 
 - sorted by time; of equal times, in the order of arrival,
-- an event id counts once, an item as often as it was clicked,
+- within a session an event id counts once, an item as often as it was clicked,
 - no more than the newest `LIMIT` clicks, and nothing else.
 """
 
@@ -117,8 +117,8 @@ class Tidy(Store):
 
     def append(self, event: tuple) -> None:
         """Take an event, and forget the oldest where there are too many."""
-        if event[3] not in self.known:
-            self.known.add(event[3])
+        if (event[0], event[3]) not in self.known:
+            self.known.add((event[0], event[3]))
             self.kept[event[0]] = self.cut(in_order([*self.kept.get(event[0], ()), event]))
 
     def of(self, session) -> list[tuple]:

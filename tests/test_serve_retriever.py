@@ -18,6 +18,7 @@ from recsys_lab.serve import merging
 from recsys_lab.serve.bundle import Bundle, BundleError
 from recsys_lab.serve.calls import MOST_STUCK
 from recsys_lab.serve.catalogue import Catalogue
+from recsys_lab.serve.explaining import speaking_clicks
 from recsys_lab.serve.retriever import Retriever
 
 ALWAYS = 60_000  # ms: a busy machine is no reason for another list
@@ -534,6 +535,15 @@ def test_because_by_hand():
     assert {row.because for row in shop.recommend([], 5).items} == {None}
     assert shop.user(1) is None
     shop.close()
+
+
+def test_of_equal_clicks_the_latest_speaks():
+    model = models.ItemKNN().fit(Sessions.from_lists([[1, 3], [2, 3], [1], [4, 5]], Vocabulary([1, 2, 3, 4, 5])))
+    model.weights_[1, 2] = model.weights_[0, 2]
+    assert speaking_clicks(model, [3], [1, 2]) == [2] and speaking_clicks(model, [3], [2, 1]) == [1]
+    assert speaking_clicks(model, [3, 99, 5], [2, 1, 2, 99]) == [2, None, None]
+    assert speaking_clicks(model, [3, 5], [99]) == speaking_clicks(None, [3, 5], [1]) == [None, None]
+    assert speaking_clicks(model, [], [1]) == []
 
 
 # ---- readers ------------------------------------------------------------------------------------------------------
