@@ -37,7 +37,7 @@ class Batch:
 
     def __call__(self, events: Iterable[tuple], session) -> list:
         """Return the items that a session clicked, oldest first; an unknown session has none."""
-        return [event[1] for event in in_order(e for e in once(events) if e[0] == session)][-LIMIT:]
+        return [event[1] for event in in_order(once(e for e in events if e[0] == session))][-LIMIT:]
 
     def __eq__(self, other) -> bool:
         return type(self) is type(other)
@@ -247,6 +247,71 @@ class FourKept(Broken):
         return events[-(LIMIT - 1) :]
 
 
+class TooLittle(Broken):
+    """Only the beginning of what it should give."""
+
+    about = "gives the first two clicks only"
+
+    def clicks(self, session) -> list:
+        """Return two clicks at most."""
+        return super().clicks(session)[:2]
+
+
+class NeverCut(Broken):
+    """All clicks of a session, however long it is."""
+
+    about = "never cuts"
+
+    def cut(self, events: list) -> list:
+        """All of them."""
+        return events
+
+
+class FirstAnswer(Broken):
+    """A cache that nobody empties: what it answered first, it answers for ever."""
+
+    about = "remembers its first answer"
+
+    def __init__(self):
+        super().__init__()
+        self.answers: dict = {}
+
+    def clicks(self, session) -> list:
+        """Return what was returned before."""
+        if session not in self.answers and self.of(session):
+            self.answers[session] = super().clicks(session)
+        return self.answers.get(session, [])
+
+
+class ReadOnce(Broken):
+    """A queue: what was read is gone."""
+
+    about = "forgets what it was asked for"
+
+    def clicks(self, session) -> list:
+        """Return the clicks, and forget them."""
+        found = super().clicks(session)
+        self.events = [event for event in self.events if event[0] != session]
+        return found
+
+
+class KnowsTheLastOnly(Broken):
+    """Takes an event for a repeat only if it follows its first copy at once."""
+
+    about = "compares a repeat with the event before it only"
+
+    def append(self, event: tuple) -> None:
+        """Take an event, unless it is the last one again."""
+        if not self.events or self.events[-1] != event:
+            self.events.append(event)
+
+    def clicks(self, session) -> list:
+        """Return clicks of all that was taken."""
+        return [event[1] for event in self.cut(in_order(self.of(session)))]
+
+
 SOUND = (Store, InTuples, Tidy)
 BROKEN = (ByArrival, NewestFirst, OldestKept, Padded, CountsTwice, ItemsOnce, Mixed)
 SUBTLE = (CutBeforeSorted, CutBeforeOnce, TiesByItem, FourKept)
+#: What a careless way of asking or comparing lets through.
+SLY = (TooLittle, NeverCut, FirstAnswer, ReadOnce, KnowsTheLastOnly)

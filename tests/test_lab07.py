@@ -58,6 +58,8 @@ def test_the_search_in_cells_is_that_of_the_inverted_index(n_probe):
 def test_all_cells_are_the_exact_search():
     for case in lab07.search_cells.all_cases():
         query, vectors, members, centres, _, k = case.args
+        if sorted(item for cell in members for item in cell) != list(range(len(vectors))):
+            continue  # the cells of this case do not hold all items
         exact = reference["best_items"](query, vectors, np.zeros(len(vectors)), [], k)
         assert reference["search_cells"](query, vectors, members, centres, len(centres), k) == exact
 

@@ -153,3 +153,12 @@ def test_tables_that_make_no_catalogue():
         Catalogue(BOOKS.drop(columns="item_id"))
     with pytest.raises(ValueError, match="twice"):
         Catalogue(pd.concat([BOOKS, BOOKS.iloc[:1]]))
+
+
+def test_a_title_typed_as_a_whole_comes_first_and_numbers_are_not_guessed():
+    titles = ["Dune Messiah", "Dune", "Born 1982", "The Good House"]
+    table = pd.DataFrame({"item_id": range(4), "title": titles, "author": ["", "", "", "Tananarive Due"]})
+    shop = Catalogue(table.assign(sold_last_season=[90, 1, 5, 5]))
+    assert [item.title for item in shop.search("dune")][:2] == ["Dune", "Dune Messiah"]
+    assert [item.title for item in shop.search("dune m")] == ["Dune Messiah"]
+    assert shop.search("1984") == [] and [item.title for item in shop.search("198")] == ["Born 1982"]

@@ -520,3 +520,10 @@ def test_pages_are_not_kept_and_covers_are(visitor):
         "/static/%2e%2e/pages.py",
     ):
         assert visitor.client.get(wrong).status_code == 404
+
+
+def test_where_nothing_is_browsers_get_a_page_and_programs_a_problem(visitor):
+    answer = visitor.client.get("/no/such/page", headers={"accept": "text/html"})
+    assert answer.status_code == 404 and "no page at this address" in answer.text
+    answer = visitor.client.get("/no/such/page", headers={"accept": "application/json"})
+    assert answer.status_code == 404 and answer.headers["content-type"] == "application/problem+json"

@@ -228,3 +228,15 @@ def test_where_counting_what_is_trending_is_slow_it_is_done_seldom(shop, monkeyp
     monkeypatch.setattr(shop.store, "trending", slow)
     assert [shop.trending(5).ids[0] for _ in range(3)] == [9, 9, 9]
     assert len(asked) == counted
+
+
+def test_what_was_bought_in_this_visit_is_not_recommended_again(shop):
+    shop.record(views(7, 8, 9))
+    bought = shop.recommend("s", k=3).ids[0]
+    about = shop.because("s", 3).ids[0]
+    for number, item in enumerate((bought, about)):
+        for event in ("cart", "purchase"):
+            shop.record([Event("s", item, event, NOW + 10 + number)])
+    assert shop.session("s").basket == () and shop.session("s").bought == {bought, about}
+    assert {bought, about}.isdisjoint(shop.recommend("s", k=N_BOOKS).ids)
+    assert {bought, about}.isdisjoint(shop.because("s", N_BOOKS).ids)

@@ -143,6 +143,18 @@ def _cut_first(query, vectors, bias, seen, k):
     return [item for item in order if item not in seen]
 
 
+@best_items.mistake(
+    "The order is lost: np.setdiff1d and sets return items by number. Leave out what was seen without sorting anew."
+)
+def _set_difference(query, vectors, bias, seen, k):
+    return np.setdiff1d(np.argsort(-(vectors @ query + bias)), seen)[:k].tolist()
+
+
+@best_items.mistake("The right items, but by their numbers: the best one comes first.")
+def _by_number(query, vectors, bias, seen, k):
+    return sorted(_ordered(vectors @ query + bias, seen, k))
+
+
 @best_items.mistake("Items that this visit has seen are in your list.")
 def _seen_too(query, vectors, bias, seen, k):
     return _ordered(vectors @ query + bias, (), k)
@@ -258,6 +270,11 @@ search_cells.case(
     *(np.array([-1.0, 0.0]), _six, _cells, _centres, 2, 2),
     expect=[5, 1],
     because="the centres have -3, -0.5, -6 and 4: cells 3 and 1. Their items 5, 1 and 2 have 4, 0 and -1",
+)
+search_cells.case(
+    *(np.array([1.0, 0.0]), _six, [[1], [0], [3]], np.array([[2.0, 0.0], [2.0, 1.0], [2.0, 5.0]]), 2, 3),
+    expect=[0, 1],
+    because="the centres all have 2, so cells 0 and 1 are looked into: their items 0 and 1 have 4 and 0",
 )
 
 
@@ -375,7 +392,7 @@ def _cell_order(query, vectors, members, centres, n_probe, k):
 @lab.exercise(
     "7.3",
     "A test for a session memory",
-    minutes=12,
+    minutes=20,
     difficulty="medium",
     kind=Verdict(),
     hints=(
@@ -383,9 +400,9 @@ def _cell_order(query, vectors, members, centres, n_probe, k):
         "compare.",
         "The events that are passed in hold no trouble: in them no click comes late, none is sent twice, none is "
         "repeated, and no session is long. Make a stream that has all of that, by hand or at random.",
-        "At random: 40 events of three sessions, with few items and few different times, some of them sent again. Give "
-        "them to a new store one by one, and after each one compare all three sessions. list(store.clicks(s)) makes a "
-        "list of whatever comes back.",
+        "At random: 40 events of three sessions, with few items and few different times, some of them sent again, at "
+        "once or much later. Give them to a new store one by one, and after each one compare all three sessions. "
+        "list(store.clicks(s)) makes a list of whatever comes back.",
     ),
     explanation="One property, that the service reads what the training read, checked after every event of a stream "
     "with all the trouble that you can think of. Mistakes hide in combinations (a late click in a long session), and "
@@ -416,7 +433,7 @@ def store_is_sound(make_store, events, batch):
     """
     rng = np.random.default_rng(0)
     stream = [("abc"[rng.integers(3)], int(rng.integers(1, 6)), int(rng.integers(30)), n) for n in range(40)]
-    stream = [event for event in stream for _ in range(rng.integers(1, 3))]  # about half of them are sent twice
+    stream = [stream[n] for n in rng.integers(0, 40, 70)]  # in any order, some of them again, sooner or later
     store, agree = make_store(), True
     for n, event in enumerate(stream, start=1):
         store.append(event)
@@ -444,7 +461,7 @@ for _kind, _why in _BECAUSE.items():
 @store_is_sound.random_cases
 def _stores(rng):
     cases = []
-    for kind in (*museum.SUBTLE, *museum.SOUND, *museum.SUBTLE, *museum.BROKEN, museum.Tidy):
+    for kind in (*museum.SUBTLE, *museum.SOUND, *museum.SLY, *museum.SUBTLE, *museum.BROKEN, museum.Tidy):
         sessions = [name for name in ("x1", "x2") for _ in range(rng.integers(2, 4))]
         times = np.sort(rng.choice(900, len(sessions), replace=False)).tolist()
         items = (rng.permutation(9)[: len(sessions)] + 1).tolist()
@@ -453,7 +470,7 @@ def _stores(rng):
     return cases
 
 
-def _trouble(n=60, seed=1, sessions="pqr", late=True, twice=True, again=True, ties=True, most=99):
+def _trouble(n=60, seed=1, sessions="pqr", late=True, twice=True, again=True, ties=True, most=99, far=True):
     """A stream with all kinds of trouble, or all but some."""
     rng, stream, counts = np.random.default_rng(seed), [], dict.fromkeys(sessions, 0)
     for number in range(n):
@@ -463,7 +480,10 @@ def _trouble(n=60, seed=1, sessions="pqr", late=True, twice=True, again=True, ti
         counts[session] += 1
         item = int(rng.integers(1, 6)) if again else n - number
         time = int(rng.integers(8 if ties else 10**6)) if late else (number // 3 if ties else number)
-        stream += [(session, item, time, number)] * (1 + (twice and rng.random() < 0.5))
+        stream.append((session, item, time, number))
+    copies = [place for place in range(len(stream)) if twice and rng.random() < 0.5]
+    for place in reversed(copies):  # from behind, so that places before stay what they are
+        stream.insert(place + 1 + (int(rng.integers(12)) if far else 0), stream[place])
     return stream
 
 
@@ -514,6 +534,40 @@ def _as_sets(make_store, events, batch):
     return _replayed(make_store, _trouble(), batch, same=lambda a, b: sorted(a) == sorted(b))
 
 
+@store_is_sound.mistake(
+    "zip stops where the shorter one ends: a store that gives too little passes. Compare the lists as a whole.",
+    when=lambda got, make_store, events, batch: make_store.kind is museum.TooLittle and got,
+)
+def _zipped(make_store, events, batch):
+    same = lambda a, b: all(x == y for x, y in zip(a, b, strict=False))  # noqa: E731
+    return _replayed(make_store, _trouble(), batch, same=same)
+
+
+@store_is_sound.mistake(
+    "You cut to five yourself what comes back, so that a store that never cuts passes. It is the store that has to.",
+    when=lambda got, make_store, events, batch: make_store.kind is museum.NeverCut and got,
+)
+def _cut_for_it(make_store, events, batch):
+    return _replayed(make_store, _trouble(), batch, same=lambda a, b: list(a)[-5:] == b)
+
+
+@store_is_sound.mistake(
+    "You ask for each session only once, at the end. What a store says when it is asked again goes unseen.",
+    when=lambda got, make_store, events, batch: make_store.kind in (museum.FirstAnswer, museum.ReadOnce) and got,
+)
+def _asked_once(make_store, events, batch):
+    streams = [_trouble(most=most, seed=seed) for most, seed in ((99, 1), (3, 2), (1, 3))]
+    return all(_replayed(make_store, stream, batch, every=False) for stream in streams)
+
+
+@store_is_sound.mistake(
+    "An event that is sent twice comes at once after its first copy in your stream; it may come much later.",
+    when=lambda got, make_store, events, batch: make_store.kind is museum.KnowsTheLastOnly and got,
+)
+def _at_once(make_store, events, batch):
+    return _replayed(make_store, _trouble(far=False), batch)
+
+
 @store_is_sound.mistake("You compare only how many clicks there are; compare the clicks.")
 def _lengths(make_store, events, batch):
     return _replayed(make_store, _trouble(), batch, same=lambda a, b: len(a) == len(b))
@@ -536,7 +590,7 @@ def _one_session(make_store, events, batch):
     "No event comes late in your stream: each has a larger time than the one before. Then arrival and time are the "
     "same order.",
     when=lambda got, make_store, events, batch: make_store.kind in (museum.ByArrival, museum.CutBeforeSorted,
-                                                                    museum.TiesByItem) and got,
+                                                                    museum.TiesByItem, *museum.SLY) and got,
 )  # fmt: skip
 def _never_late(make_store, events, batch):
     return _replayed(make_store, _trouble(late=False, ties=False), batch)
@@ -561,8 +615,8 @@ def _never_again(make_store, events, batch):
 @store_is_sound.mistake(
     "None of your sessions has more than five clicks, so that nobody sees which five are kept.",
     when=lambda got, make_store, events, batch: make_store.kind in (museum.OldestKept, museum.FourKept,
-                                                                    museum.CutBeforeSorted, museum.CutBeforeOnce)
-    and got,
+                                                                    museum.CutBeforeSorted, museum.CutBeforeOnce,
+                                                                    *museum.SLY) and got,
 )  # fmt: skip
 def _never_long(make_store, events, batch):
     return _replayed(make_store, _trouble(most=4), batch)
@@ -578,7 +632,8 @@ def _at_the_end(make_store, events, batch):
 
 
 @store_is_sound.mistake(
-    "No two clicks of a session have the same time in your stream; equal times keep the order of arrival.",
+    "Equal times keep the order of arrival. In your stream no two clicks of a session have the same time, or those "
+    "that do happen to arrive in the order of their items.",
     when=lambda got, make_store, events, batch: make_store.kind is museum.TiesByItem and got,
 )
 def _never_level(make_store, events, batch):
@@ -625,10 +680,12 @@ class Model:
         What comes back; an exception is raised instead.
     slow : bool
         Comes back after `SLOW_S` seconds.
+    takes : float
+        Seconds, which are in the budget.
     """
 
-    def __init__(self, books, slow: bool = False):
-        self.books, self.slow, self.late, self._gates = books, slow, False, []
+    def __init__(self, books, slow: bool = False, takes: float = 0):
+        self.books, self.slow, self.takes, self.late, self._gates = books, slow, takes, False, []
 
     def __call__(self, session, k):
         """Return the books."""
@@ -636,6 +693,8 @@ class Model:
             gate = threading.Event()
             self._gates.append(gate)
             self.late |= not gate.wait(SLOW_S)  # nobody gave it up: somebody still waits for it
+        elif self.takes:
+            threading.Event().wait(self.takes)
         if isinstance(self.books, BaseException):
             raise type(self.books)(*self.books.args)
         return list(self.books) if isinstance(self.books, list) else self.books
@@ -651,8 +710,8 @@ class Model:
         return self  # the check has to see what happened to it
 
     def __repr__(self) -> str:
-        if self.slow:
-            return "<model: slow>"
+        if self.slow or self.takes:
+            return "<model: slow>" if self.slow else f"<model: {self.books!r} after {self.takes} s>"
         return f"<model: {'raises ' if isinstance(self.books, BaseException) else ''}{self.books!r}>"
 
 
@@ -773,6 +832,16 @@ recommend_safely.case(
     *(Model(["Middlemarch", "Ulysses", "Persuasion"]), _popular, _asked, 4, 5.0),
     expect=[("Ulysses", "model"), ("Persuasion", "model"), ("Dracula", "popular"), ("Walden", "popular")],
     because="Middlemarch was looked at; two of the model's books are left, and popular ones fill up, each book once",
+)
+recommend_safely.case(
+    *(Model(["Persuasion", "Evelina"], takes=0.3), _popular, _asked, 2, 4.0),
+    expect=[("Persuasion", "model"), ("Evelina", "model")],
+    because="the model takes 0.3 s, and the budget is 4 s: it is worth waiting for",
+)
+recommend_safely.case(
+    *(Model(["Evelina", "Evelina", "Persuasion", "Villette"]), _popular, _asked, 2, 5.0),
+    expect=[("Evelina", "model"), ("Persuasion", "model")],
+    because="the model names Evelina twice, and more books than are asked for",
 )
 recommend_safely.case(
     *(Model(None), _popular, [], 2, 5.0),
@@ -1043,6 +1112,14 @@ def _absolute(control, treatment):
 )
 def _c_is_known(control, treatment):
     return _lift(control, treatment, lambda c, v_c, a, t, v_t, b: np.sqrt(v_c + v_t) / c)
+
+
+@lift_interval.mistake(
+    "The reach of your interval is that of the difference t - c, in books. The lift is a ratio, with a standard error "
+    "of its own."
+)
+def _reach_in_books(control, treatment):
+    return _lift(control, treatment, lambda c, v_c, a, t, v_t, b: np.sqrt(v_c + v_t))
 
 
 @lift_interval.mistake("Only the treatment's variance is in your interval; the control is uncertain too.")

@@ -82,6 +82,7 @@ def make_app(shop: Shop, settings: ServeSettings | None = None) -> FastAPI:
 
         app.include_router(pages.router(shop))
         pages.mount_static(app)
+        pages.add_missing(app, shop)
     _add_events(app, shop, numbers)
     _add_lists(app, shop, numbers)
     _add_state(app, shop, numbers)

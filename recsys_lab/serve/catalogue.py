@@ -19,6 +19,7 @@ import pandas as pd
 LONGEST = 200  # characters of a query that are looked at
 MOST_WORDS = 12
 SIMILAR = 0.72  # words less alike than this are other words
+WHOLE = 0.01  # more for a title of which every word was typed
 SHORT = 3  # words up to so long have to be right
 _WORD = re.compile(r"\w+")
 
@@ -145,6 +146,7 @@ class _Words:
         self.filled = np.flatnonzero(lengths)
         self.starts = (np.cumsum(lengths) - lengths)[self.filled]
         self.n = len(items)
+        self.titles = [set(words(item.title)) for item in items]
         sold = table["sold_last_season"].to_numpy(float) if "sold_last_season" in table else np.zeros(self.n)
         sold = np.nan_to_num(sold)
         # decides between equal scores only: less than any difference between two of them
@@ -159,7 +161,8 @@ class _Words:
         for row, word in zip(alike, asked, strict=True):
             low, high = self._beginning(word)
             exact = row >= 1
-            row[row < SIMILAR if len(word) > SHORT else row < 1] = 0
+            forgiving = len(word) > SHORT and word.isalpha()  # a number with another digit is another number
+            row[row < SIMILAR if forgiving else row < 1] = 0
             # the longer the rest, the less
             lengths = np.array([len(other) for other in self.words[low:high]])
             row[low:high] = np.maximum(row[low:high], 0.9 + 0.09 * len(word) / np.maximum(lengths, 1))
@@ -168,6 +171,8 @@ class _Words:
         found[:, self.filled] = np.maximum.reduceat(alike[:, self.of_item], self.starts, axis=1)
         scores = np.where((found > 0).all(axis=0), found.mean(axis=0) + self.sold, 0)
         hits = np.flatnonzero(scores > 0)
+        given = set(asked)
+        scores[[row for row in hits if self.titles[row] and self.titles[row] <= given]] += WHOLE
         return hits[np.argsort(-scores[hits], kind="stable")][:limit]
 
     def _beginning(self, word: str) -> tuple[int, int]:

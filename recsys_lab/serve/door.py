@@ -29,10 +29,10 @@ _VISITOR = re.compile(r"[A-Za-z0-9_-]{16,64}", re.ASCII)
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Room code</title><link rel="stylesheet" href="/static/shop.css"></head>
-<body><main id="main"><h1>Room code</h1><p>{says}</p>
-<form method="get" action="/"><label for="room">The code that the presenter shows</label>
-<input id="room" name="room" autocomplete="off" autocapitalize="characters" required maxlength="32">
-<button type="submit">Come in</button></form></main></body></html>"""
+<body><main id="main"><div class="hero"><h1>Room code</h1><p>{says}</p></div>
+<form class="row results" method="get" action="/"><label for="room">The code that the presenter shows</label>
+<div><input class="field" id="room" name="room" autocomplete="off" autocapitalize="characters" required
+maxlength="32"></div><button class="button" type="submit">Come in</button></form></main></body></html>"""
 
 
 class Door:

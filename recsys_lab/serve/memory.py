@@ -122,6 +122,12 @@ class Session:
                 basket.pop(event.item_id, None)
         return tuple(basket)
 
+    @property
+    def bought(self) -> frozenset:
+        """Items bought in this visit."""
+        changes = self.events if self.changes is None else self.changes
+        return frozenset(event.item_id for event in changes if event.event == "purchase")
+
 
 class SessionStore(abc.ABC):
     """Memory of sessions; see the head of this module. Threads and processes may share one.

@@ -24,6 +24,7 @@ from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 from starlette.routing import Match
 
+from recsys_lab.serve import problems
 from recsys_lab.serve import views as v
 from recsys_lab.serve.actions import Actions
 from recsys_lab.serve.covers import cover
@@ -96,6 +97,18 @@ def router(shop) -> APIRouter:
 def mount_static(app) -> None:
     """Serve the style sheet, htmx and the icons at ``/static``; nothing else can be reached there."""
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
+
+
+def add_missing(app, shop) -> None:
+    """Answer browsers at an address where nothing is with a page; programs get the problem."""
+    pages = Pages(shop)
+
+    def missing(request: Request, error):
+        if "text/html" not in request.headers.get("accept", ""):
+            return problems.refused(request, error)
+        return pages._missing(request, "Nothing here", "The shop has no page at this address.")
+
+    app.add_exception_handler(404, missing)
 
 
 class Pages:

@@ -74,7 +74,8 @@ def opened(file: Path, known, options):
 def listening(host: str, port: int):
     """Take the port before anything else, so that a taken one is said at once and nothing is left behind."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as listener:
+    # named as TCP: only then does asyncio send small answers at once
+    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))

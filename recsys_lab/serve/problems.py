@@ -73,17 +73,20 @@ def add_problems(app: FastAPI) -> None:
         errors = [{"field": _field(e["loc"]), "detail": e["msg"]} for e in error.errors()[:20]]
         return problem(422, "; ".join(f"{e['field']}: {e['detail']}" for e in errors[:3]), errors=errors)
 
-    @app.exception_handler(HTTPException)
-    def refused(request: Request, error: HTTPException):
-        detail = {404: "There is nothing at this address.", 405: "This address does not take this method."}
-        text = detail[error.status_code] if error.detail in ("Not Found", "Method Not Allowed") else str(error.detail)
-        return problem(error.status_code, text, error.headers)
+    app.add_exception_handler(HTTPException, refused)
 
     @app.exception_handler(StoreError)
     def not_stored(request: Request, error: StoreError):
         log.error("session memory: %s", error)
         text = "The session memory does not answer. Nothing was acknowledged: sending it again is safe."
         return problem(503, text, {"retry-after": "2"})
+
+
+def refused(request: Request, error: HTTPException) -> JSONResponse:
+    """Return the problem for an error that the framework or a route raised."""
+    detail = {404: "There is nothing at this address.", 405: "This address does not take this method."}
+    text = detail[error.status_code] if error.detail in ("Not Found", "Method Not Allowed") else str(error.detail)
+    return problem(error.status_code, text, error.headers)
 
 
 def _field(place: tuple) -> str:

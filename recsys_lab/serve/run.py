@@ -105,6 +105,7 @@ def _obtain(folder: Path, given: bool) -> None:
         said.append(text)
         print(f"  {text}", flush=True)
 
+    print("Opening the shop; this takes some seconds.", flush=True)
     Bundle.obtain(folder, progress)
 
 

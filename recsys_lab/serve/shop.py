@@ -118,7 +118,8 @@ class Shop:
         """
         session, ok = self._remembered(session_id)
         user_id = session.user_id if user_id is None else user_id
-        answer = self.retriever.recommend(self._sold(session.clicks), k, user_id, exclude=session.basket)
+        has = {*session.basket, *session.bought}
+        answer = self.retriever.recommend(self._sold(session.clicks), k, user_id, exclude=has)
         if ok:
             return answer
         why = "The session memory does not answer, so this is what most people read."
@@ -136,6 +137,7 @@ class Shop:
         live = [Recommended(item, "trending", float(n)) for item, n in counted if self.catalogue.available(item)][:k]
         rest = retriever.popular(k - len(live), exclude=[row.item_id for row in live]).items if len(live) < k else ()
         why = "Looked at most in the last day." if live else "Nobody was here in the last day: what most people read."
+        why += " Then what most people read." if live and rest else ""
         spent = 1000 * (time.perf_counter() - start)
         return Answer((*live, *rest), "trending" if live else "popular", degraded, why, spent, {}, retriever.version)
 
@@ -157,7 +159,7 @@ class Shop:
         if not viewed:
             return Answer(version=self.version, why="Nothing was looked at yet.")
         answer = self.retriever.related(viewed[0], k + len(viewed))
-        gone = {*viewed, *session.basket}
+        gone = {*viewed, *session.basket, *session.bought}
         return replace(answer, items=tuple(row for row in answer.items if row.item_id not in gone)[:k])
 
     def related(self, item_id, k: int = 6) -> Answer:
