@@ -392,7 +392,7 @@ def _cell_order(query, vectors, members, centres, n_probe, k):
 @lab.exercise(
     "7.3",
     "A test for a session memory",
-    minutes=20,
+    minutes=13,
     difficulty="medium",
     kind=Verdict(),
     hints=(
