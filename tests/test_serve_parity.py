@@ -120,7 +120,7 @@ def batch_inputs(log: pd.DataFrame, prefixes) -> Sessions:
 
 
 def baskets(log, session, arrivals):
-    """Items in the basket, and those looked at."""
+    """Items in the basket or bought, which are not recommended, and those looked at."""
     part = log.iloc[:arrivals]
     part = part[(part["session_id"] == session) & ~part["late"]].sort_values(["timestamp", "order"], kind="stable")
     basket = set()
@@ -129,7 +129,8 @@ def baskets(log, session, arrivals):
             basket.add(row.item_id)
         elif row.event in ("remove", "purchase"):
             basket.discard(row.item_id)
-    return basket, set(part.loc[part["event"] == "view", "item_id"][-MAX_EVENTS:])
+    bought = set(part.loc[part["event"] == "purchase", "item_id"])
+    return basket | bought, set(part.loc[part["event"] == "view", "item_id"][-MAX_EVENTS:])
 
 
 def check(stream, defect=None) -> set:
