@@ -5,6 +5,7 @@ instead. The fixture `real_logs` implies ``needs("real-logs")``. ``@pytest.mark.
 runs with ``--full``.
 """
 
+import importlib
 import os
 from collections import Counter
 from pathlib import Path
@@ -74,3 +75,15 @@ def pytest_terminal_summary(terminalreporter):
 def real_logs() -> Path:
     """Return the folder with the real logs; a test that asks for it is skipped where they are missing."""
     return Path(os.environ["RECSYS_LAB_DATA"]).resolve()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """The system's Chromium, for tests that need ("browser")."""
+    playwright = importlib.import_module("playwright.sync_api").sync_playwright().start()
+    try:
+        browser = playwright.chromium.launch(executable_path=capabilities.find_browser(), args=["--no-sandbox"])
+        yield browser
+        browser.close()
+    finally:
+        playwright.stop()

@@ -9,6 +9,7 @@ import sys
 import time
 
 import pytest
+from ports import free_port
 
 from recsys_lab.serve.poll_pages import PHONE
 
@@ -21,12 +22,6 @@ from recsys_lab.serve import poll_command
 poll_command.session_model = lambda say=None: (None, "not in this test")
 sys.exit(cli.main(sys.argv[1:]))
 """
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 class Server:

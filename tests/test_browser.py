@@ -1,33 +1,25 @@
 """A lab in a real JupyterLab, in a real browser: run all, read the boxes, click the explorer."""
 
-import importlib
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from pathlib import Path
 
 import nbformat
 import pytest
+from ports import free_port, wait_for
 
-from recsys_lab import capabilities, environment
+from recsys_lab import environment
 from recsys_lab.checks import lab01
 from recsys_lab.notebook_run import replace_stub
 
 pytestmark = pytest.mark.needs("browser")
 LAB = environment.ROOT / "labs" / "01_interaction_signals.ipynb"
 TOKEN = "only-for-this-test"
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def answers_of_all_kinds(folder) -> None:
@@ -71,34 +63,17 @@ def jupyterlab(tmp_path_factory):
             server.wait(30)
 
 
-def wait_for(address: str, server, log, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and server.poll() is None:
-        try:
-            urllib.request.urlopen(address, timeout=5)
-            return
-        except OSError:
-            time.sleep(0.3)
-    pytest.fail(f"JupyterLab did not come up:\n{log.read_text()[-2000:]}")
-
-
 @pytest.fixture(scope="module")
-def page(jupyterlab):
+def page(jupyterlab, browser):
     """The copy, opened and run from its first cell to its last."""
-    playwright = importlib.import_module("playwright.sync_api").sync_playwright().start()
-    try:
-        browser = playwright.chromium.launch(executable_path=capabilities.find_browser(), args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1300, "height": 1000})
-        page.set_default_timeout(60_000)
-        page.goto(jupyterlab)
-        page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()  # before, the menu runs nothing and says nothing
-        page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.get_by_text("Run All Cells", exact=True).click()
-        wait_until_run(page)
-        yield page
-        browser.close()
-    finally:
-        playwright.stop()
+    page = browser.new_page(viewport={"width": 1300, "height": 1000})
+    page.set_default_timeout(60_000)
+    page.goto(jupyterlab)
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()  # before, the menu runs nothing and says nothing
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_text("Run All Cells", exact=True).click()
+    wait_until_run(page)
+    return page
 
 
 def wait_until_run(page, seconds: float = 120) -> None:

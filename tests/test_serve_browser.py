@@ -1,29 +1,20 @@
 """The bookshop in a real browser, as `recsys-lab demo` serves it: by mouse, keyboard, touch; without JavaScript too."""
 
-import importlib
 import os
 import re
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from urllib.parse import urlsplit
 
 import pytest
+from ports import free_port, wait_for
 
-from recsys_lab import capabilities, datasets
+from recsys_lab import datasets
 from recsys_lab.serve import covers
 
 pytestmark = pytest.mark.needs("browser")
 NASTY = "<script>document.title='taken'</script>\"'><img src=x onerror=document.title='taken'>"
 VIOLATIONS = "addEventListener('securitypolicyviolation', e => console.error('policy: ' + e.violatedDirective))"
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
@@ -50,28 +41,6 @@ def shop(tmp_path_factory):
         finally:
             server.terminate()
             server.wait(30)
-
-
-def wait_for(address: str, server, log, seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and server.poll() is None:
-        try:
-            urllib.request.urlopen(address, timeout=5)
-            return
-        except OSError:
-            time.sleep(0.2)
-    pytest.fail(f"the demo did not come up:\n{log.read_text()[-2000:]}")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = importlib.import_module("playwright.sync_api").sync_playwright().start()
-    try:
-        browser = playwright.chromium.launch(executable_path=capabilities.find_browser(), args=["--no-sandbox"])
-        yield browser
-        browser.close()
-    finally:
-        playwright.stop()
 
 
 @pytest.fixture

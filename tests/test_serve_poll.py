@@ -33,7 +33,7 @@ from recsys_lab.histories import hold_out
 from recsys_lab.interactions import Sessions
 from recsys_lab.models import ALS, ItemKNN, Popularity, SequentialRules, SessionKNN
 from recsys_lab.poll_answers import PollFileError
-from recsys_lab.serve import poll_chart, poll_command, poll_run, poll_text, poll_verdict
+from recsys_lab.serve import network, poll_chart, poll_command, poll_run, poll_text, poll_verdict
 from recsys_lab.serve.catalogue import Catalogue
 from recsys_lab.serve.guard import BURST, PER_S, Guard
 from recsys_lab.serve.poll import make_poll_app
@@ -1078,15 +1078,26 @@ def test_what_is_printed_says_who_can_come_in(tmp_path, catalogue):
     ],
 )
 def test_a_code_is_asked_for_wherever_others_can_reach_the_poll(host, alone):
-    assert poll_run.is_loopback(host) is alone
+    assert network.is_loopback(host) is alone
 
 
 @pytest.mark.parametrize("host", ["192.0.2.77", "no-such-machine.invalid"])
 def test_an_address_that_is_not_this_machines_is_told(host):
-    with pytest.raises(OSError, match="Fix: --lan"), poll_run.listening(host, 0):
-        pass
-    with pytest.raises(ValueError, match="65535"), poll_run.listening("127.0.0.1", 70_000):
-        pass
+    with pytest.raises(OSError, match="Fix: --lan"):
+        network.listen(host, 0)
+    with pytest.raises(ValueError, match="65535"):
+        network.listen("127.0.0.1", 70_000)
+
+
+def test_the_port_that_is_advised_is_free():
+    with network.listen("127.0.0.1", 0) as taken:
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(OSError, match="Fix: --port") as error:
+            network.listen("127.0.0.1", port)
+        advised = int(str(error.value).rpartition(" ")[2])
+        with network.listen("127.0.0.1", advised) as listener:
+            assert advised != port and listener.getsockname()[1] == advised
 
 
 def test_the_simulated_class_runs_in_a_file_that_goes_away(catalogue):

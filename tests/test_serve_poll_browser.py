@@ -1,12 +1,11 @@
 """The live poll in a real browser: a phone's page, with and without scripts, and the wall."""
 
-import importlib
 import re
 
 import pytest
 from poll_server import Server
 
-from recsys_lab import capabilities, datasets
+from recsys_lab import datasets
 
 pytestmark = pytest.mark.needs("browser")
 PHONE_SIZE = {"width": 360, "height": 740}
@@ -31,17 +30,6 @@ CONTRAST = """
   }).filter(([, ratio]) => ratio < 4.5)
 }
 """
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = importlib.import_module("playwright.sync_api").sync_playwright().start()
-    try:
-        browser = playwright.chromium.launch(executable_path=capabilities.find_browser(), args=["--no-sandbox"])
-        yield browser
-        browser.close()
-    finally:
-        playwright.stop()
 
 
 @pytest.fixture(scope="module")

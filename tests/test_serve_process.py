@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import tiny_shop
+from ports import free_port
 from redis_server import RedisServer
 from starlette.testclient import TestClient
 from tiny_shop import Demo
@@ -239,7 +240,7 @@ def test_a_taken_port_and_the_end(saved, tmp_path, capsys):
 def test_a_wrong_option_is_said_in_words(saved, capsys, monkeypatch, options, words):
     monkeypatch.setenv("RECSYS_LAB_DEMO", "")
     folder = [] if "--bundle" in options else ["--bundle", str(saved("wrong")[0])]
-    port = [] if "--port" in options else ["--port", str(tiny_shop.free_port())]
+    port = [] if "--port" in options else ["--port", str(free_port())]
     assert cli.main(["demo", "--no-browser", *folder, *port, *options]) == 2
     said = capsys.readouterr()
     assert words in said.err and said.out == "" and "Traceback" not in said.err and PASSWORD not in said.err

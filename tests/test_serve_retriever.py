@@ -229,7 +229,7 @@ def test_what_cannot_be_had_is_never_listed():
     for item in gone:
         shop.catalogue.set_available(item, False)
     answers = [shop.recommend([3], N_BOOKS), shop.recommend([], N_BOOKS), shop.popular(N_BOOKS)]
-    answers += [shop.related(3, N_BOOKS), shop.because(3, N_BOOKS), shop.bought_together([106], N_BOOKS)]
+    answers += [shop.related(3, N_BOOKS), shop.bought_together([106], N_BOOKS)]
     assert all(answer.ids for answer in answers)
     assert not any(set(gone) & set(answer.ids) for answer in answers)
     shop.close()
@@ -495,15 +495,12 @@ def by_weight(model, item, gone=()):
     return [i for i in model.vocabulary_.decode(order[weights[order] > 0]).tolist() if i not in gone]
 
 
-def test_related_and_because(shop):
+def test_related(shop):
     right = by_weight(shop.bundle.models["related"], 50)
     answer = shop.related(50, 6)
     assert list(answer.ids) == right[:6]
     assert {row.source for row in answer.items} == {"related"} and {row.because for row in answer.items} == {50}
-    assert shop.because(50, 6).ids == answer.ids
     assert shop.related(9_999, 6).ids == ()
-    nothing = shop.because(9_999, 6)
-    assert (nothing.source, nothing.degraded, nothing.ids) == ("popular", False, shop.popular(6).ids)
 
 
 def test_bought_together(shop):

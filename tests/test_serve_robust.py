@@ -9,7 +9,7 @@ import time
 import pytest
 import tiny_shop
 import uvicorn
-from tiny_shop import free_port
+from ports import free_port
 
 from recsys_lab.serve.api import ServeSettings, make_app
 from recsys_lab.serve.connections import PatientProtocol

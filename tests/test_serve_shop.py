@@ -8,8 +8,8 @@ import pytest
 import tiny_shop
 from tiny_shop import N_BOOKS, NOW, open_shop
 
-from recsys_lab.serve import run
 from recsys_lab.serve.memory import DAY, SECOND, Event, Session, StoreError, open_store
+from recsys_lab.serve.network import masked
 from recsys_lab.serve.shop import Shop
 
 
@@ -132,7 +132,7 @@ def test_without_memory_there_are_lists_and_nothing_is_acknowledged():
 
 def test_ready_says_when_a_model_fails(shop):
     shop.ready()
-    shop.retriever._stuck["session"] = 99
+    shop.retriever._calls.stuck["session"] = 99
     with pytest.raises(RuntimeError, match="model"):
         shop.ready()
 
@@ -208,7 +208,7 @@ def test_a_damaged_bundle_is_left_alone(kept, caplog):
     ],
 )
 def test_a_password_is_masked(url, shown):
-    assert run.masked(url) == shown
+    assert masked(url) == shown
 
 
 def test_the_small_shop_is_one():

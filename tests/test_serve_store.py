@@ -19,7 +19,8 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from redis_server import RedisServer, free_port
+from ports import free_port
+from redis_server import RedisServer
 
 from recsys_lab.events import validate_events
 from recsys_lab.interactions import Sessions

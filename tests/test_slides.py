@@ -1,13 +1,12 @@
 """Slides: what may stand in them, that they agree with the labs, and how every one of them looks in a browser."""
 
-import importlib
 import re
 import shutil
 
 import pytest
 from tiny_course import ROOT, SOURCE, edit, write_course
 
-from recsys_lab import building, capabilities, cli, slides, slides_figures, slides_marp
+from recsys_lab import building, cli, slides, slides_figures, slides_marp
 from recsys_lab import slides_drawings as drawings
 from recsys_lab import slides_text as texts
 
@@ -339,17 +338,6 @@ def test_marp_makes_the_same_page_twice_and_takes_nothing_from_elsewhere():
 
 
 # ---- how they look -----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = importlib.import_module("playwright.sync_api").sync_playwright().start()
-    try:
-        browser = playwright.chromium.launch(executable_path=capabilities.find_browser(), args=["--no-sandbox"])
-        yield browser
-        browser.close()
-    finally:
-        playwright.stop()
 
 
 #: All slides one below the other, each at its full size: what the scripts of a page hide is to be seen.

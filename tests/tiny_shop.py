@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from ports import free_port
 
 from recsys_lab import models
 from recsys_lab.serve.bundle import Bundle
@@ -78,12 +78,6 @@ def bundle(seed: int = 0) -> Bundle:
 def open_shop(store=None, clock=lambda: NOW, seed: int = 0, budget_ms: float = 5_000, **options) -> Shop:
     """A shop over a temporary file; the models have long enough on a busy machine."""
     return Shop(bundle(seed), store or open_store(None), clock, budget_ms=budget_ms, **options)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 class Demo:

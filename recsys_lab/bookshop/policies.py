@@ -110,14 +110,15 @@ class LoggingPolicy:
     def __call__(self, context: Context) -> np.ndarray:
         """Return scores, float32, shape (n_rows, n_items)."""
         books = context.catalogue
-        alike = self._alike(books)  # (n_items + 1, n_items); the last row is "no book yet"
+        alike = self.alike(books)  # (n_items + 1, n_items); the last row is "no book yet"
         stocked_for = context.times[:, None] - books["stocked_since"].dt.as_unit("ns").astype(np.int64).to_numpy()
         scores = alike[context.last]
         scores += np.float32(0.8) * (stocked_for < 14 * NS_PER_DAY)
         scores[context.viewed] -= 6
         return scores
 
-    def _alike(self, books: pd.DataFrame) -> np.ndarray:
+    def alike(self, books: pd.DataFrame) -> np.ndarray:
+        """Return the part of the scores that never changes, (n_items + 1, n_items): a row a book viewed last."""
         if getattr(self, "_books", None) is not books:
             genre, author = (pd.factorize(books[c])[0] for c in ("genre", "author"))
             table = 2.5 * (genre[:, None] == genre) + 2.0 * (author[:, None] == author)

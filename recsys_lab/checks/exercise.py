@@ -355,6 +355,12 @@ class Lab:
         near = difflib.get_close_matches(name, self.exercises, n=1) or list(self.exercises)
         raise AttributeError(f"lab {self.number} has no exercise {name!r}. Did you mean {', '.join(near)}?")
 
+    def attribute(self, name: str) -> Exercise:
+        """What a lab's module answers for a name that it does not have itself (its ``__getattr__``): an exercise."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self[name]
+
     def progress(self) -> Progress:
         """Return a table of this lab's exercises and how far you are; it outlives the kernel."""
         return Progress(self)

@@ -15,13 +15,7 @@ from recsys_lab.checks.kinds import Ids, Number, Numbers, Partition, Rows
 from recsys_lab.cleaning import Cleaning
 
 lab = Lab("01", "Interaction signals")
-answers, progress = lab.answers, lab.progress
-
-
-def __getattr__(name: str):
-    if name.startswith("__"):
-        raise AttributeError(name)
-    return lab[name]
+answers, progress, __getattr__ = lab.answers, lab.progress, lab.attribute
 
 
 _NINE = pd.Timestamp("2026-03-02 09:00", tz="UTC")

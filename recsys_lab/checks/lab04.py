@@ -11,13 +11,7 @@ from recsys_lab.checks.exercise import Lab
 from recsys_lab.checks.kinds import Number, Scores
 
 lab = Lab("04", "Neighbours")
-answers, progress = lab.answers, lab.progress
-
-
-def __getattr__(name: str):
-    if name.startswith("__"):
-        raise AttributeError(name)
-    return lab[name]
+answers, progress, __getattr__ = lab.answers, lab.progress, lab.attribute
 
 
 ROUNDED = "You round. Give the number as it is: whoever sorts by it needs all of it."

@@ -22,13 +22,7 @@ from recsys_lab.checks.exercise import Lab
 from recsys_lab.checks.kinds import Array, Number, Verdict
 
 lab = Lab("06", "The session model: GRU4Rec")
-answers, progress = lab.answers, lab.progress
-
-
-def __getattr__(name: str):
-    if name.startswith("__"):
-        raise AttributeError(name)
-    return lab[name]
+answers, progress, __getattr__ = lab.answers, lab.progress, lab.attribute
 
 
 # 6.1 -----------------------------------------------------------------------------------------------------------------

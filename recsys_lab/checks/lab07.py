@@ -15,13 +15,7 @@ from recsys_lab.checks.kinds import Ranking, Unreadable, Vector, Verdict
 from recsys_lab.checks.reading import LISTS, Strange, describe, plain
 
 lab = Lab("07", "Serving: from a trained model to a list in milliseconds")
-answers, progress = lab.answers, lab.progress
-
-
-def __getattr__(name: str):
-    if name.startswith("__"):
-        raise AttributeError(name)
-    return lab[name]
+answers, progress, __getattr__ = lab.answers, lab.progress, lab.attribute
 
 
 # 7.1 -----------------------------------------------------------------------------------------------------------------

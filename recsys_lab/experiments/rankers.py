@@ -67,7 +67,7 @@ class ShopRules:
         """Return scores as `Recommender.score` does, float32, shape (n_rows, n_items)."""
         sessions = sessions.recode(self.vocabulary_)
         rows = np.arange(sessions.n_clicks) if rows is None else np.asarray(rows, dtype=np.int64)
-        return self._rules._alike(self._books)[sessions.items[rows]]
+        return self._rules.alike(self._books)[sessions.items[rows]]
 
     def __repr__(self) -> str:
         return "ShopRules()"

@@ -3,7 +3,7 @@
 A query is cut into words. Each is compared with every word of the catalogue (there are far fewer of those than words in
 titles): the same word counts 1, a word that begins so a little less, a similar one by the share of letters that stay
 in place (normalised indel similarity). A book's score is the mean over the query's words of the best word of its title
-and author; every word of the query has to be found in some form.
+and author; every word of the query has to be found in some form. A title that was typed as a whole comes first.
 """
 
 from __future__ import annotations

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import errno
-import ipaddress
 import signal
-import socket
 import tempfile
 import webbrowser
 from contextlib import ExitStack, contextmanager, suppress
@@ -13,6 +10,7 @@ from pathlib import Path
 from threading import Timer
 
 from recsys_lab import poll_answers
+from recsys_lab.serve.network import is_loopback, listen, shown_host
 from recsys_lab.serve.poll_command import session_model
 from recsys_lab.serve.poll_store import PollStore
 
@@ -30,12 +28,13 @@ def run(options, file: Path) -> int:
 
     from recsys_lab.bookshop import data_folder
     from recsys_lab.serve.catalogue import Catalogue
+    from recsys_lab.serve.connections import PatientProtocol
     from recsys_lab.serve.poll import make_poll_app
     from recsys_lab.serve.poll_pages import PollSettings
 
     catalogue = Catalogue(pd.read_parquet(data_folder() / "items.parquet"))
     host = "0.0.0.0" if options.lan else options.host
-    with listening(host, options.port) as listener, opened(file, catalogue.ids, options) as store:
+    with listen(host, options.port) as listener, opened(file, catalogue.ids, options) as store:
         port = listener.getsockname()[1]
         code = None if is_loopback(host) else store.secrets.room_code
         settings = PollSettings(f"http://{shown_host(host)}:{port}", code, session_model)
@@ -47,7 +46,7 @@ def run(options, file: Path) -> int:
         app = make_poll_app(store, catalogue, settings)
         # no access log: it would hold addresses; no headers that name the software
         config = uvicorn.Config(app, access_log=False, log_level="warning", server_header=False, lifespan="off",
-                                timeout_graceful_shutdown=5)  # fmt: skip
+                                http=PatientProtocol, timeout_graceful_shutdown=5)  # fmt: skip
         # uvicorn raises a signal again once it has stopped; being told to end is to close the file, too
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         with suppress(KeyboardInterrupt):
@@ -68,24 +67,6 @@ def opened(file: Path, known, options):
         if options.sample:
             store.add(poll_answers.sample_class())
         yield store
-
-
-@contextmanager
-def listening(host: str, port: int):
-    """Take the port before anything else, so that a taken one is said at once and nothing is left behind."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # named as TCP: only then does asyncio send small answers at once
-    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((host, port))
-        except OSError as error:
-            foreign = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
-            fix = "--lan, or --host with an address of this machine" if foreign else f"--port {port + 1}"
-            raise OSError(f"cannot listen on {host}, port {port}: {error.strerror}. Fix: {fix}") from None
-        except OverflowError:
-            raise ValueError(f"--port {port}: a number from 0 to 65535 is needed, such as 8001.") from None
-        yield listener
 
 
 def announcement(settings, presenter: str, store: PollStore) -> list[str]:
@@ -117,25 +98,3 @@ def people(n: int) -> str:
 def ended(file: Path) -> str:
     """What to do with the answers."""
     return f'In Python: datasets.load("poll:{file}"). In the terminal: recsys-lab poll --report {file}'
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def shown_host(host: str) -> str:
-    """What others type to reach this machine."""
-    if host not in ("0.0.0.0", "::"):
-        return f"[{host}]" if ":" in host else host
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:  # asks the routing table; sends nothing
-        try:
-            probe.connect(("192.0.2.1", 9))
-            return probe.getsockname()[0]
-        except OSError:
-            return "127.0.0.1"

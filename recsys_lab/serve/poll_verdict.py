@@ -32,10 +32,8 @@ def wilson(successes: int, trials: int, level: float = LEVEL) -> tuple[float, fl
     """
     if not 0 <= successes <= trials or trials < 1:
         raise ValueError(f"wilson: {successes} successes in {trials} trials; 0 <= successes <= trials is needed.")
-    z = stats.norm.isf((1 - level) / 2)
-    middle = (successes + z**2 / 2) / (trials + z**2)
-    half = z / (trials + z**2) * math.sqrt(successes * (trials - successes) / trials + z**2 / 4)
-    return float(max(0.0, middle - half)), float(min(1.0, middle + half))
+    low, high = stats.binomtest(successes, trials).proportion_ci(level, method="wilson")
+    return float(low), float(high)
 
 
 def people_needed(first: np.ndarray, second: np.ndarray, power: float = POWER, level: float = LEVEL) -> int | None:

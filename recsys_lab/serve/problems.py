@@ -70,7 +70,7 @@ def add_problems(app: FastAPI) -> None:
     def invalid(request: Request, error: RequestValidationError):
         if any(e["type"] == "json_invalid" for e in error.errors()):
             return problem(400, "The body is no JSON.")
-        errors = [{"field": _field(e["loc"]), "detail": e["msg"]} for e in error.errors()[:20]]
+        errors = [{"field": _field(e["loc"]), "detail": e["msg"]} for e in error.errors()[:MOST_ERRORS]]
         return problem(422, "; ".join(f"{e['field']}: {e['detail']}" for e in errors[:3]), errors=errors)
 
     app.add_exception_handler(HTTPException, refused)

@@ -31,7 +31,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import re
 from collections import Counter
 
 import pandas as pd
@@ -39,6 +38,7 @@ import pandas as pd
 from recsys_lab.events import INT64_MAX
 from recsys_lab.serve.event_fields import check_id, check_key, item_order, log_frame
 from recsys_lab.serve.memory import Event, Session, SessionStore, StoreError
+from recsys_lab.serve.network import masked
 
 FORMAT = "1"
 PAGE = 5_000
@@ -162,7 +162,7 @@ class RedisStore(SessionStore):
             from redis.retry import Retry
         except ImportError:
             raise StoreError("redis:// needs the client. Fix: pip install 'recsys-lab[redis]'") from None
-        self._redis, self._prefix, self.url = redis, prefix, _without_password(url)
+        self._redis, self._prefix, self.url = redis, prefix, masked(url)
         self._client = redis.Redis.from_url(
             url,
             decode_responses=True,
@@ -345,7 +345,3 @@ def _records(pairs: list[str]) -> list[tuple]:
         arrival, session, item, kind, time, _, user, _, _ = _row(event_id, record)
         found.append((time, arrival, Event(session, item, kind, time, event_id, user)))
     return found
-
-
-def _without_password(url: str) -> str:
-    return re.sub(r"//[^@/]*@", "//***@", url)

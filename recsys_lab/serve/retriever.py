@@ -62,7 +62,6 @@ class Retriever:
         rows = zip(popular.vocabulary_.decode(order).tolist(), scores[order].tolist(), strict=True)
         self._popular_rows = [row for row in rows if row[1] > 0]
         self._calls = Calls({*bundle.models, *asked})
-        self._stuck = self._calls.stuck
         self._user_rows = None
 
     # ---- for you --------------------------------------------------------------------------------------------------
@@ -193,7 +192,7 @@ class Retriever:
 
     # ---- other lists ----------------------------------------------------------------------------------------------
 
-    def _one(self, role: str, items: Sequence, k: int, why: str, fill: bool) -> Answer:
+    def _one(self, role: str, items: Sequence, k: int, why: str) -> Answer:
         """A list of one model for a set of items, such as "related"; popular ones where it fails."""
         start = time.perf_counter()
         proposed, timings, failed = self._ask({role: partial(self._scored, role, list(items))}, start)
@@ -201,8 +200,8 @@ class Retriever:
         found = [row for row in proposed.get(role, []) if row[0] not in gone and self.catalogue.available(row[0])]
         rows = self._explained([(item, score, role) for item, score in found[: max(0, k)]], items, role)
         led = role
-        if failed or (fill and not rows):
-            led, why = "popular", "The model has nothing to say here, so this is what most people read."
+        if failed:
+            led, why = "popular", "The model did not answer, so this is what most people read."
             rows = self.popular(k, exclude=items).items
         return Answer(rows, led, bool(failed), why, 1000 * (time.perf_counter() - start), timings, self.version)
 
@@ -217,15 +216,11 @@ class Retriever:
 
     def related(self, item_id, k: int = 6) -> Answer:
         """Items that are looked at together with one."""
-        return self._one("related", [item_id], k, "Looked at in the same visits.", fill=False)
-
-    def because(self, item_id, k: int = 6) -> Answer:
-        """Items for somebody who has just looked at one: `related`, filled up with popular ones."""
-        return self._one("related", [item_id], k, "Looked at in the same visits.", fill=True)
+        return self._one("related", [item_id], k, "Looked at in the same visits.")
 
     def bought_together(self, item_ids: Sequence, k: int = 6) -> Answer:
         """Items that go with a basket, more often than by chance."""
-        return self._one("together", item_ids, k, "Bought in one go, more often than by chance.", fill=False)
+        return self._one("together", item_ids, k, "Bought in one go, more often than by chance.")
 
     def popular(self, k: int = 10, exclude: Collection = ()) -> Answer:
         """What has been looked at most of late, in the log that the models learned from."""
@@ -260,7 +255,7 @@ class Retriever:
         if led == "user":
             return f"From what reader {user_id} looked at and bought in the past."
         if failed:
-            return "The models did not answer in time, so this is what most people read."
+            return "The models did not answer, so this is what most people read."
         if user_id is not None and not session:
             return f"Nothing is known of reader {user_id}, so this is what most people read."
         return "Nothing is known of this visit yet, so this is what most people read."

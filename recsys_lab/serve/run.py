@@ -6,7 +6,6 @@ import http.client
 import json
 import logging
 import os
-import re
 import secrets
 import shutil
 import signal
@@ -17,10 +16,8 @@ import time
 import webbrowser
 from contextlib import closing, suppress
 from pathlib import Path
-from urllib.parse import urlsplit
 
 PORT = 8000
-TRIES = 20  # ports after the usual one
 SETTINGS = "RECSYS_LAB_DEMO"  # environment variable through which workers are told
 READY_S = 120.0  # for the first answer
 LOOK_S = 1.0  # how often a worker looks for a newer bundle
@@ -52,12 +49,13 @@ def run_demo(options) -> int:
         os.environ.setdefault(name, "1")
     from recsys_lab.serve.bundle import BundleError, current, default_folder
     from recsys_lab.serve.memory import StoreError, open_store
-    from recsys_lab.serve.poll_run import is_loopback, shown_host
+    from recsys_lab.serve.network import is_loopback, listen, listen_from, shown_host
 
     if options.workers < 1:
         raise ValueError(f"--workers {options.workers}: at least 1 is needed.")
     host = "0.0.0.0" if options.lan else options.host
-    with _listening(host, options.port) as listener, tempfile.TemporaryDirectory(prefix="recsys-lab-demo-") as scratch:
+    listener = listen_from(host, PORT) if options.port is None else listen(host, options.port)
+    with listener, tempfile.TemporaryDirectory(prefix="recsys-lab-demo-") as scratch:
         folder = options.bundle or default_folder()
         if options.bundle and current(folder) is None:
             raise BundleError(
@@ -125,6 +123,8 @@ def _tell_when_ready(host: str, port: int, lines: list[str], page: str | None) -
 
 
 def _announcement(address: str, port: int, code: str | None, options, warning: str | None) -> list[str]:
+    from recsys_lab.serve.network import masked
+
     lines = ["", f"The bookshop is open: {address}/"]
     if options.port is None and port != PORT:
         lines.append(f"  (port {PORT} is taken)")
@@ -138,31 +138,6 @@ def _announcement(address: str, port: int, code: str | None, options, warning: s
         lines.append(f"  memory     {masked(options.session_store)}")
     lines += [f"  note       {warning}"] if warning else []
     return [*lines, "  stop       Ctrl-C", ""]
-
-
-def masked(url: str) -> str:
-    """Return an address without its password.
-
-    Examples
-    --------
-    >>> masked("redis://me:secret@host:6379/0")
-    'redis://me:***@host:6379/0'
-    """
-    password = urlsplit(url).password if "://" in url else None
-    url = url.replace(f":{password}@", ":***@") if password else url
-    return re.sub(r"(?<=[?&]password=)[^&]*", "***", url)  # redis-py takes it there too
-
-
-def _listening(host: str, port: int | None):
-    """Take a port: the one asked for, or the first free one."""
-    from recsys_lab.serve.poll_run import listening
-
-    if port is not None:
-        return listening(host, port)
-    for number in range(PORT, PORT + TRIES):
-        with suppress(OSError), listening(host, number):
-            return listening(host, number)
-    return listening(host, 0)
 
 
 def _serve(listener, number: int) -> None:

@@ -122,8 +122,7 @@ class Shop:
         answer = self.retriever.recommend(self._sold(session.clicks), k, user_id, exclude=has)
         if ok:
             return answer
-        why = "The session memory does not answer, so this is what most people read."
-        return replace(answer, degraded=True, why=why)
+        return replace(answer, degraded=True, why=f"The session memory does not answer. {answer.why}")
 
     def trending(self, k: int = 10) -> Answer:
         """What this shop's visitors looked at most in the last day; filled up with what is popular."""
